@@ -1,0 +1,1 @@
+"""The bus: NATS connections, RPC, event publishing, durable consumers and KV mirrors."""

@@ -1,0 +1,62 @@
+"""One NATS connection a process, that reconnects for ever and fast.
+
+Invariant: a lost server never ends a process. Never logs the URL (it carries the password).
+"""
+
+# pyright: reportUnknownMemberType=false
+# (nats-py leaves **kwargs untyped)
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+log = logging.getLogger(__name__)
+
+RECONNECT_WAIT_S = 0.1
+CONNECT_TIMEOUT_S = 2.0
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+FIRST_CONNECT_TRIES = 100
+
+
+async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> Client:
+    """Connect, waiting up to half a minute for the server; then the last error is raised.
+
+    `on_reconnect` runs after each reconnection, when subscriptions are back.
+    """
+
+    async def reconnected() -> None:
+        log.info("nats reconnected")
+        if on_reconnect is not None:
+            await on_reconnect()
+
+    async def disconnected() -> None:
+        log.warning("nats disconnected")
+
+    async def failed(error: Exception) -> None:
+        log.warning("nats error", extra={"error": repr(error)})
+
+    for attempt in range(1, FIRST_CONNECT_TRIES + 1):
+        try:
+            return await nats.connect(
+                url,
+                name=name,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                reconnect_time_wait=RECONNECT_WAIT_S,
+                max_reconnect_attempts=-1,
+                allow_reconnect=True,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=PENDING_BYTES_MAX,
+                reconnected_cb=reconnected,
+                disconnected_cb=disconnected,
+                error_cb=failed,
+            )
+        except (OSError, nats.errors.Error, TimeoutError):
+            if attempt == FIRST_CONNECT_TRIES:
+                raise
+            await asyncio.sleep(0.3)
+    raise AssertionError("unreachable")

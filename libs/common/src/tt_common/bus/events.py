@@ -1,0 +1,29 @@
+"""CloudEvents 1.0 in binary mode on NATS: attributes as `ce-*` headers in exact lower case, the data as JSON payload.
+
+`ce-id` is the event's id and `Nats-Msg-Id`; the broker's dedupe window only saves bandwidth, consumers dedupe by (source, id).
+"""
+
+from typing import Any
+
+from tt_common.clock import rfc3339
+
+CONTENT_TYPE = "application/json"
+
+
+def event_headers(
+    event_id: str, event_type: str, source: str, subject: str, time_ms: int, traceparent: str = ""
+) -> dict[str, Any]:
+    """Headers of one event. `event_type` is the literal wire name, such as `billing.wallet_low.v1`."""
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": event_id,
+        "ce-source": source,
+        "ce-type": event_type,
+        "ce-time": rfc3339(time_ms),
+        "ce-subject": subject,
+        "content-type": CONTENT_TYPE,
+        "Nats-Msg-Id": event_id,
+    }
+    if traceparent:
+        headers["traceparent"] = traceparent
+    return headers

@@ -1,0 +1,36 @@
+"""Times as the project writes them: integer Unix milliseconds inside, RFC 3339 UTC at the borders.
+
+Durations are measured on `monotonic_s`, which never jumps; wall-clock times are only for records.
+"""
+
+import time
+from datetime import UTC, datetime
+
+monotonic_s = time.monotonic
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds, by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def to_datetime(milliseconds: int) -> datetime:
+    """Unix milliseconds as an aware UTC datetime."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Unix milliseconds as RFC 3339 with milliseconds and `Z`."""
+    return to_datetime(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+
+
+def month_of(milliseconds: int) -> str:
+    """The calendar month in UTC, `YYYY-MM`: the period of a key's monthly limit."""
+    return to_datetime(milliseconds).strftime("%Y-%m")
+
+
+def month_start_ms(month: str, offset: int = 0) -> int:
+    """Unix milliseconds of the first instant of `month` (`YYYY-MM`), `offset` months later."""
+    year, number = (int(part) for part in month.split("-"))
+    index = year * 12 + number - 1 + offset
+    return int(datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,105 @@
+"""The streams, buckets and subjects of the product, declared once. `tt_common.deploy` makes NATS look like this."""
+
+from typing import Final, Literal
+
+import msgspec
+
+MIB: Final = 1024 * 1024
+DAY_S: Final = 86_400
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A JetStream stream with limits retention. Sizes in bytes, ages in seconds (0 keeps for ever)."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_bytes: int
+    max_age_s: int
+    discard: Literal["old", "new"]
+    duplicate_window_s: int = 120
+    description: str = ""
+
+
+class BucketSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A KV bucket; stored by NATS in the stream `KV_<name>` under `$KV.<name>.<key>`."""
+
+    name: str
+    history: int
+    max_bytes: int
+    ttl_s: int = 0
+    description: str = ""
+
+    @property
+    def stream(self) -> str:
+        return f"KV_{self.name}"
+
+    def subject(self, key: str) -> str:
+        return f"$KV.{self.name}.{key}"
+
+
+USAGE: Final = StreamSpec(
+    name="USAGE",
+    subjects=("usage.v1.*",),
+    max_bytes=1024 * MIB,
+    max_age_s=30 * DAY_S,
+    discard="new",
+    description="one event for every admitted call; a buffer, billing's own table is the record",
+)
+BILLING: Final = StreamSpec(
+    name="BILLING",
+    subjects=("billing.v1.*.*",),
+    max_bytes=256 * MIB,
+    max_age_s=30 * DAY_S,
+    discard="old",
+    description="wallet, hold and price events",
+)
+IDENTITY: Final = StreamSpec(
+    name="IDENTITY",
+    subjects=("identity.v1.*.*",),
+    max_bytes=256 * MIB,
+    max_age_s=90 * DAY_S,
+    discard="old",
+    description="account and key events",
+)
+RESPONSES: Final = StreamSpec(
+    name="responses",
+    subjects=("responses.v1.>",),
+    max_bytes=512 * MIB,
+    max_age_s=DAY_S,
+    discard="old",
+    description="idempotent replies, in chunks",
+)
+STREAMS: Final = (USAGE, BILLING, IDENTITY, RESPONSES)
+
+KEYS: Final = BucketSpec(name="keys", history=1, max_bytes=256 * MIB, description="key hash -> key record")
+CATALOG: Final = BucketSpec(
+    name="catalog", history=5, max_bytes=64 * MIB, description="models, routes, providers (console), prices (billing)"
+)
+IDEMPOTENCY: Final = BucketSpec(
+    name="idempotency", history=1, max_bytes=256 * MIB, ttl_s=DAY_S, description="claims of Idempotency-Keys"
+)
+BUCKETS: Final = (KEYS, CATALOG, IDEMPOTENCY)
+
+RECALL_SUBJECT: Final = "billing.recall.v1"
+"""Core NATS: billing asks every edge to give back what is not reserved; edges answer to the reply subject."""
+
+
+def usage_subject(account_id: str) -> str:
+    return f"usage.v1.{account_id}"
+
+
+def billing_subject(event: str, account_id: str) -> str:
+    """`event` is the short name, such as `wallet_low`; prices use the account `house`."""
+    return f"billing.v1.{event}.{account_id}"
+
+
+def identity_subject(event: str, account_id: str) -> str:
+    return f"identity.v1.{event}.{account_id}"
+
+
+def kv_token(text: str) -> str:
+    """Any text as one token of a KV key: bytes outside [A-Za-z0-9_-] become `=XX`."""
+    return "".join(
+        chr(byte) if (byte < 128 and (chr(byte).isalnum() or chr(byte) in "-_")) else f"={byte:02X}"
+        for byte in text.encode()
+    )

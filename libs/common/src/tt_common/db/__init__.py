@@ -1,0 +1,1 @@
+"""Database plumbing: engine, migrations, outbox, advisory leadership. No service's tables."""

@@ -1,0 +1,112 @@
+"""Transactional outbox: messages written with the effect that they tell of, published afterwards in order, at least once.
+
+A row is any JetStream message, an event or a KV put (`$KV.<bucket>.<key>`). One relay at a time (leadership) publishes in id order,
+so the last KV put of a row that its writers lock is the newest. Published rows are deleted.
+"""
+
+# pyright: reportUnknownMemberType=false
+# (nats-py leaves **kwargs untyped)
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text, delete, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tt_common.bus.events import event_headers
+from tt_common.db.leadership import lead
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 200
+POLL_S = 0.2
+PUBLISH_TIMEOUT_S = 3.0
+LOCK = 7_305_002
+
+
+class OutboxMessage(msgspec.Struct, frozen=True):
+    """What to publish; `headers` may be empty."""
+
+    subject: str
+    payload: bytes
+    headers: dict[str, Any]
+
+
+def event_message(
+    subject: str, event_type: str, source: str, event_id: str, event_subject: str, time_ms: int, data: msgspec.Struct
+) -> OutboxMessage:
+    """An event struct as an outbox message with CloudEvents headers."""
+    return OutboxMessage(
+        subject=subject,
+        payload=msgspec.json.encode(data),
+        headers=event_headers(event_id, event_type, source, event_subject, time_ms),
+    )
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The outbox table of a service, for its own metadata and migration."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("subject", Text, nullable=False),
+        Column("headers", JSONB, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+async def enqueue(connection: AsyncConnection, table: Table, messages: Sequence[OutboxMessage]) -> None:
+    """Add messages to the caller's transaction."""
+    if messages:
+        rows = [{"subject": m.subject, "headers": m.headers, "payload": m.payload} for m in messages]
+        await connection.execute(table.insert(), rows)
+
+
+class OutboxRelay:
+    """Publishes the outbox of one database. `poke()` after a commit makes it look at once."""
+
+    def __init__(self, engine: AsyncEngine, nc: Client, table: Table) -> None:
+        self._engine = engine
+        self._js = nc.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self._table = table
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        await lead(self._engine, LOCK, self._tick, stopping)
+
+    async def _tick(self) -> float:
+        published = await self._publish_batch()
+        if published < BATCH_MAX:
+            try:
+                await asyncio.wait_for(self._poked.wait(), POLL_S)
+            except TimeoutError:
+                return 0.0
+            self._poked.clear()
+        return 0.0
+
+    async def _publish_batch(self) -> int:
+        table = self._table
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(table).order_by(table.c.id).limit(BATCH_MAX))).all()
+        done: list[int] = []
+        try:
+            for row in rows:
+                await self._js.publish(row.subject, row.payload, headers=dict(row.headers) or None)
+                done.append(row.id)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            log.warning("outbox waits for the broker", extra={"error": repr(error)})
+            await asyncio.sleep(POLL_S)
+        if done:
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(table).where(table.c.id.in_(done)))
+        return len(done)

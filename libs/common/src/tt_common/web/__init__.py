@@ -1,0 +1,1 @@
+"""Web plumbing: health endpoints and the way a service is served."""
