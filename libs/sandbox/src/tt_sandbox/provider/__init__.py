@@ -1,0 +1,1 @@
+"""A provider that speaks OpenAI's wire format, fails on demand and remembers what it served."""
