@@ -1,0 +1,1 @@
+"""Billing: wallets, grants, settlement, prices and the double-entry ledger."""

@@ -1,0 +1,1 @@
+"""What goes out: recalls to the edges."""

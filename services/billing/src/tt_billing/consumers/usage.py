@@ -1,0 +1,26 @@
+"""Usage events from the stream USAGE: settle a batch, commit, then ack; what was quarantined is terminated."""
+
+from collections.abc import Awaitable, Callable
+
+from nats.aio.msg import Msg
+
+from tt_billing.usecases.context import Context
+from tt_billing.usecases.settle_usage import Delivery, settle_usage
+from tt_common.contracts.streams import USAGE
+
+DURABLE = "billing"
+BATCH_MAX = 500
+ACK_WAIT_S = 30.0
+
+
+def usage_handler(context: Context, stream_created: Callable[[], str]) -> Callable[[list[Msg]], Awaitable[None]]:
+    """A handler for PullConsumer; `stream_created` names the incarnation of the stream that is being read."""
+
+    async def handle(messages: list[Msg]) -> None:
+        deliveries = [Delivery(m.subject, m.metadata.sequence.stream, m.data) for m in messages]
+        poison = await settle_usage(context, deliveries, USAGE.name, stream_created())
+        context.crash("after_commit_before_ack")
+        for message, delivery in zip(messages, deliveries, strict=True):
+            await (message.term() if delivery.sequence in poison else message.ack())
+
+    return handle

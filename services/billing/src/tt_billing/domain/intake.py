@@ -1,0 +1,81 @@
+"""Reading usage events off the wire: what is well formed, and what can be saved of what is not.
+
+An event is poison when it can't be decoded, breaks the schema, or holds what no row can store. Never raises anything but PoisonEvent.
+"""
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from tt_common.contracts.events import UsageEvent
+
+SEQUENCE_MAX: Final = 2**53
+INTEGER_MAX: Final = 2**62
+TEXT_MAX: Final = 512
+
+_decoder: Final = msgspec.json.Decoder(UsageEvent)
+
+
+class PoisonEvent(Exception):
+    """The event can't be settled; the text says why."""
+
+
+class Traces(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be read of a poison event."""
+
+    boot_epoch: str | None = None
+    edge_seq: int | None = None
+    grant_id: str | None = None
+
+
+def decode_usage(payload: bytes) -> UsageEvent:
+    """The event of a payload, fit to be stored."""
+    try:
+        event = _decoder.decode(payload)
+        UUID(event.id)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise PoisonEvent(str(error)[:TEXT_MAX]) from error
+    if not 1 <= event.edge_seq <= SEQUENCE_MAX:
+        raise PoisonEvent("edge_seq is out of range")
+    numbers = (event.cost_nanousd, event.hold_nanousd, event.started_at_ms, event.finished_at_ms)
+    if any(abs(number) > INTEGER_MAX for number in numbers):
+        raise PoisonEvent("a number is out of range")
+    names = (
+        event.account_id,
+        event.key_id,
+        event.grant_id,
+        event.edge_id,
+        event.boot_epoch,
+        event.model,
+        event.price_version,
+    )
+    if any(not _storable(name) for name in names) or not event.account_id or not event.boot_epoch:
+        raise PoisonEvent("a name is empty, too long or not storable")
+    return event
+
+
+def traces_of(payload: bytes) -> Traces:
+    """Epoch, sequence and grant of a payload that is no usage event, as far as they are there."""
+    try:
+        fields = msgspec.json.decode(payload, type=dict[str, Any])
+    except (msgspec.DecodeError, ValueError):
+        return Traces()
+    boot_epoch, edge_seq, grant_id = fields.get("boot_epoch"), fields.get("edge_seq"), fields.get("grant_id")
+    if not _is_name(boot_epoch) or type(edge_seq) is not int or not 1 <= edge_seq <= SEQUENCE_MAX:
+        return Traces()
+    return Traces(boot_epoch=boot_epoch, edge_seq=edge_seq, grant_id=grant_id if _is_name(grant_id) else None)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and _storable(value)
+
+
+def _storable(text: str) -> bool:
+    if len(text) > TEXT_MAX or "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

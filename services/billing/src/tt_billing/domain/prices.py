@@ -1,0 +1,48 @@
+"""Immutable price versions: what may be published, and what edges get to know."""
+
+import msgspec
+
+from tt_common.contracts.records import PriceRecord
+from tt_common.contracts.wallets import PublishPrice
+from tt_common.errors import DomainError
+from tt_common.rating import Price, price_in_force
+
+RATE_NANOUSD_MAX = 10**15
+TIERS_MAX = 16
+MODEL_CHARACTERS_MAX = 200
+
+
+def check_rates(request: PublishPrice) -> None:
+    """Raises invalid_price for negative or absurd rates, and for tiers that make no sense."""
+    all_rates = [request.rates, *(tier.rates for tier in request.long_context)]
+    if any(not 0 <= rate <= RATE_NANOUSD_MAX for rates in all_rates for rate in msgspec.structs.astuple(rates)):
+        raise DomainError("invalid_price", "rates are integers of at least 0 nanoUSD")
+    bounds = [tier.above_tokens for tier in request.long_context]
+    if len(bounds) > TIERS_MAX or len(set(bounds)) != len(bounds) or any(bound < 1 for bound in bounds):
+        raise DomainError("invalid_price", "tiers begin above different numbers of tokens, at least 1")
+    if not 0 < len(request.model) <= MODEL_CHARACTERS_MAX or "\x00" in request.model:
+        raise DomainError("invalid_price", "a price belongs to a model")
+
+
+def next_version(versions: tuple[Price, ...], request: PublishPrice, now_ms: int) -> Price | None:
+    """The new version, or None where the newest has the same rates. A start in the past is now: the past stays as it was rated."""
+    newest = versions[-1] if versions else None
+    if newest is not None and (newest.rates, newest.long_context) == (request.rates, request.long_context):
+        return None
+    number = 1 if newest is None else newest.number + 1
+    return Price(
+        version=f"{request.model}@{number}",
+        model=request.model,
+        number=number,
+        rates=request.rates,
+        long_context=request.long_context,
+        starts_at_ms=max(now_ms, request.starts_at_ms or 0),
+        created_at_ms=now_ms,
+    )
+
+
+def price_record(model: str, revision: int, versions: tuple[Price, ...], now_ms: int) -> PriceRecord:
+    """What the edges need: the version in force and those that start later."""
+    present = price_in_force(versions, now_ms)
+    kept = tuple(price for price in versions if price is present or price.starts_at_ms > now_ms)
+    return PriceRecord(model=model, revision=revision, versions=kept)

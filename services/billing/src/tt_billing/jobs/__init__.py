@@ -1,0 +1,1 @@
+"""Timers, relays and sweepers."""

@@ -1,0 +1,104 @@
+"""The one-shot commands: each opens what it needs, calls one use case, prints, and closes. Reports go to standard output."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from tt_billing.jobs.reconciliation import usage_backlog
+from tt_billing.main.service import make_context
+from tt_billing.settings import Settings
+from tt_billing.store.quarantine import list_quarantine, read_quarantined
+from tt_billing.store.replay import Difference
+from tt_billing.usecases.context import Context
+from tt_billing.usecases.reconcile import reconcile
+from tt_billing.usecases.replay import replay
+from tt_billing.usecases.retry_quarantined import retry_quarantined
+from tt_common.bus.connection import connect
+from tt_common.clock import rfc3339
+from tt_common.db.engine import make_engine
+from tt_common.errors import DomainError
+
+LIST_MAX = 1000
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Context]:
+    engine = make_engine(settings.database_url, "tt-billing-command", pool_size=2)
+    try:
+        yield make_context(settings, engine)
+    finally:
+        await engine.dispose()
+
+
+async def replay_command(settings: Settings, as_json: bool) -> int:
+    async with opened(settings) as context:
+        report = await replay(context.engine)
+    if as_json:
+        say(msgspec.json.encode(report).decode())
+    else:
+        _print_differences(report.differences)
+        say(
+            f"{report.transfers} transfers replayed into {', '.join(report.projections)}: {_verdict(report.differences)}"
+        )
+    return 1 if report.differences else 0
+
+
+async def reconcile_command(settings: Settings, as_json: bool) -> int:
+    """With BILLING_NATS_URL set, the backlog of USAGE is part of the report."""
+    backlog: int | None = None
+    if settings.nats_url is not None:
+        nc = await connect(settings.nats_url, "tt-billing-reconcile")
+        backlog = await usage_backlog(nc)
+        await nc.close()
+    async with opened(settings) as context:
+        report = await reconcile(context, backlog, whole=True)
+    if as_json:
+        say(msgspec.json.encode(report).decode())
+        return 0 if report.clean else 1
+    failed = {difference.check for difference in report.differences}
+    for check in report.checks:
+        say(f"{'DIFFERENT' if check in failed else 'ok':<10} {check}")
+    _print_differences(report.differences)
+    say(f"{report.rated} receipts rated again, {report.quarantined} events in quarantine, USAGE backlog: {backlog}")
+    say(_verdict(report.differences))
+    return 0 if report.clean else 1
+
+
+async def quarantine_command(settings: Settings, action: str, number: int) -> int:
+    async with opened(settings) as context:
+        if action == "retry":
+            try:
+                say(f"settled event {await retry_quarantined(context, number)}")
+            except DomainError as error:
+                sys.stderr.write(error.message + "\n")
+                return 1
+            return 0
+        async with context.engine.connect() as connection:
+            if action == "list":
+                for row in await list_quarantine(connection, LIST_MAX):
+                    say(f"{row['id']}  {rfc3339(row['quarantined_at_ms'])}  {row['subject']}  {row['reason']}")
+                return 0
+            found = await read_quarantined(connection, number)
+    if found is None:
+        sys.stderr.write("no such event in quarantine" + "\n")
+        return 1
+    for name in ("id", "subject", "stream_sequence", "reason", "boot_epoch", "edge_seq", "grant_id", "settled_at_ms"):
+        say(f"{name}: {found[name]}")
+    say(bytes(found["payload"]).decode(errors="backslashreplace"))
+    return 0
+
+
+def say(line: str) -> None:
+    """One line of a command's output."""
+    sys.stdout.write(line + "\n")
+
+
+def _print_differences(differences: tuple[Difference, ...]) -> None:
+    for difference in differences:
+        say(f"{difference.check}: {difference.what}: expected {difference.expected}, found {difference.found}")
+
+
+def _verdict(differences: tuple[Difference, ...]) -> str:
+    return f"{len(differences)} differences" if differences else "no differences"

@@ -1,0 +1,200 @@
+"""The running service: connections, RPC server, consumer and jobs, as the lifespan of its health app.
+
+Whatever fails later (NATS, PostgreSQL) is waited out; only what is missing at the start refuses it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from nats.aio.client import Client
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tt_billing.api import rpc
+from tt_billing.clients.edges import EdgeRecaller
+from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, DURABLE, usage_handler
+from tt_billing.crash_points import crash_check
+from tt_billing.domain.grants import GrantTerms
+from tt_billing.jobs.chores import Chore, Chores
+from tt_billing.jobs.reconciliation import reconcile_now
+from tt_billing.jobs.sweeper import Sweeper
+from tt_billing.jobs.usage_purge import purge_usage
+from tt_billing.settings import Settings
+from tt_billing.store.outbox import OUTBOX
+from tt_billing.store.positions import read_position
+from tt_billing.store.rows import run
+from tt_billing.usecases.context import Context, steady_clock
+from tt_billing.usecases.grant_batch import GrantBatch
+from tt_billing.usecases.prices import push_all_prices
+from tt_common.bus.connection import connect
+from tt_common.bus.consumer import PullConsumer
+from tt_common.bus.rpc import RpcServer
+from tt_common.contracts.streams import BILLING, CATALOG, USAGE
+from tt_common.db.engine import make_engine
+from tt_common.db.outbox import OutboxRelay
+from tt_common.deploy import require
+from tt_common.web.health import Check, health_router
+
+log = logging.getLogger(__name__)
+
+VERSION = "1.0.0"
+START_TRIES = 60
+START_RETRY_S = 0.5
+STOP_TIMEOUT_S = 10.0
+PUSH_PRICES_EVERY_S = 300.0
+PURGE_EVERY_S = 30.0
+FIRST_RECONCILIATION_AFTER_S = 60.0
+
+
+class Service:
+    """One process of billing. `start`, then `stop`; `check_*` answer /readyz."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._engine: AsyncEngine = make_engine(settings.database_url, "tt-billing")
+        self._nc: Client | None = None
+        self._consumer: PullConsumer | None = None
+        self._server: RpcServer | None = None
+        self._stream_created = ""
+
+    async def start(self) -> None:
+        """Connect, check what is needed, serve. Raises where NATS, its streams or the database are missing."""
+        settings = self._settings
+        if settings.nats_url is None:
+            raise RuntimeError("BILLING_NATS_URL is not set")
+        nc = self._nc = await connect(settings.nats_url, "tt-billing", self._reconnected)
+        await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, CATALOG.stream)
+        await self._wait_for_database()
+        relay = OutboxRelay(self._engine, nc, OUTBOX)
+        context = make_context(settings, self._engine, relay)
+        batch = GrantBatch(context)
+        recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s)
+        await recaller.start()
+        consumer = self._consumer = PullConsumer(
+            nc,
+            USAGE.name,
+            DURABLE,
+            USAGE.subjects[0],
+            usage_handler(context, lambda: self._stream_created),
+            batch_max=BATCH_MAX,
+            ack_wait_s=ACK_WAIT_S,
+        )
+        async with self._engine.connect() as connection:
+            position = await read_position(connection, USAGE.name)
+        await consumer.prepare(position)
+        self._stream_created = await consumer.stream_created()
+        self._spawn(batch.run())
+        self._spawn(consumer.run())
+        self._spawn(relay.run(self._stopping))
+        self._spawn(Sweeper(context, nc, settings.lost_grant_s).run(self._stopping))
+        self._spawn(self._chores(context, nc).run(self._stopping))
+        server = self._server = RpcServer(nc, "billing", VERSION)
+        rpc.register(server, context, batch, recaller.recall)
+        await server.start()
+        log.info("billing serves")
+
+    def _chores(self, context: Context, nc: Client) -> Chores:
+        every_s = self._settings.reconcile_every_s
+        first_s = min(every_s, FIRST_RECONCILIATION_AFTER_S)
+        return Chores(
+            self._engine,
+            [
+                Chore("push prices", PUSH_PRICES_EVERY_S, lambda: push_all_prices(context)),
+                Chore("purge usage", PURGE_EVERY_S, lambda: purge_usage(nc)),
+                Chore("reconcile", every_s, lambda: reconcile_now(context, nc), first_after_s=first_s),
+            ],
+        )
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(job))
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those and the batch in hand, close."""
+        if self._server is not None:
+            await self._server.stop()
+        if self._consumer is not None:
+            self._consumer.stop()
+        self._stopping.set()
+        # The grant batch runs until cancelled: no request is left to wait for it.
+        others = self._tasks[1:]
+        if others:
+            await asyncio.wait(others, timeout=STOP_TIMEOUT_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._nc is not None:
+            await self._nc.close()
+        await self._engine.dispose()
+        log.info("billing stopped")
+
+    async def _reconnected(self) -> None:
+        """The stream may be another one after the broker's restart."""
+        if self._consumer is not None:
+            self._stream_created = await self._consumer.stream_created()
+
+    async def _wait_for_database(self) -> None:
+        for attempt in range(1, START_TRIES + 1):
+            try:
+                async with self._engine.connect() as connection:
+                    await run(connection, "SELECT clock_ms FROM billing_clock")
+                return
+            except (SQLAlchemyError, OSError) as error:
+                if attempt == START_TRIES:
+                    raise
+                log.info("waiting for the database", extra={"error": type(error).__name__})
+                await asyncio.sleep(START_RETRY_S)
+
+    async def check_database(self) -> str | None:
+        try:
+            async with self._engine.connect() as connection:
+                await run(connection, "SELECT 1")
+        except (SQLAlchemyError, OSError):
+            return "the database does not answer"
+        return None
+
+    async def check_bus(self) -> str | None:
+        if self._nc is None or not self._nc.is_connected:
+            return "not connected to NATS"
+        return None
+
+    async def check_tasks(self) -> str | None:
+        return "a job has ended" if any(task.done() for task in self._tasks) else None
+
+
+def make_context(settings: Settings, engine: AsyncEngine, relay: OutboxRelay | None = None) -> Context:
+    """What the use cases get; without a relay the outbox waits for the service's."""
+    return Context(
+        engine=engine,
+        terms=GrantTerms(soft_ttl_s=settings.grant_soft_ttl_s, hard_ttl_s=settings.grant_hard_ttl_s),
+        now_ms=steady_clock(),
+        poke_outbox=relay.poke if relay is not None else lambda: None,
+        crash=crash_check(settings.crash_at, settings.crash_after),
+    )
+
+
+def health_app(settings: Settings) -> FastAPI:
+    """GET /healthz and /readyz; the service lives as long as the app."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await service.start()
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(title="TokenTally billing", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    checks: dict[str, Check] = {
+        "database": service.check_database,
+        "nats": service.check_bus,
+        "jobs": service.check_tasks,
+    }
+    app.include_router(health_router(checks))
+    return app

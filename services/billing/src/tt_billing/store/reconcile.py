@@ -1,0 +1,126 @@
+"""What must agree with what: the comparisons of the reconciliation, as queries of (what, expected, found). They change nothing."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tt_billing.store.rows import run
+
+READ_AHEAD: Final = 1000
+
+_TRANSFERS: Final = """
+SELECT 'seq ' || seq AS what, 'a known kind of transfer' AS expected, kind || ': ' || debit || ' to ' || credit AS found
+FROM ledger WHERE (kind, debit, credit) NOT IN (
+    ('adjustment', 'adjustments', 'available'), ('adjustment', 'available', 'adjustments'),
+    ('deposit', 'receipts', 'available'), ('deposit', 'available', 'receipts'),
+    ('grant_opened', 'available', 'held'), ('grant_extended', 'available', 'held'),
+    ('grant_shrunk', 'held', 'available'), ('grant_ended', 'held', 'available'),
+    ('usage', 'held', 'revenue'), ('usage', 'available', 'revenue'),
+    ('hold_placed', 'available', 'held'), ('hold_captured', 'held', 'revenue'), ('hold_captured', 'held', 'available'),
+    ('hold_released', 'held', 'available'), ('hold_expired', 'held', 'available'))
+ORDER BY seq LIMIT :max"""
+
+_TRANSACTIONS: Final = """
+SELECT 'transaction ' || transaction_id AS what, 0 AS expected, sum(amount_nanousd) AS found
+FROM postings GROUP BY transaction_id HAVING sum(amount_nanousd) <> 0 LIMIT :max"""
+
+_HELD: Final = """
+SELECT w.account_id AS what, coalesce(g.held, 0) + coalesce(h.held, 0) AS expected, w.held_nanousd AS found
+FROM wallets w
+LEFT JOIN (SELECT account_id, sum(held_nanousd) AS held FROM grants WHERE state <> 'ended' GROUP BY account_id) g
+    USING (account_id)
+LEFT JOIN (SELECT account_id, sum(amount_nanousd) AS held FROM holds WHERE state = 'open' GROUP BY account_id) h
+    USING (account_id)
+WHERE w.held_nanousd <> coalesce(g.held, 0) + coalesce(h.held, 0) ORDER BY 1 LIMIT :max"""
+
+_RESIDUE: Final = """
+SELECT grant_id AS what, 0 AS expected, held_nanousd AS found FROM grants WHERE state = 'ended' AND held_nanousd <> 0
+ORDER BY 1 LIMIT :max"""
+
+_COST_CHARGED: Final = """
+SELECT 'event ' || id AS what, cost_nanousd AS expected, charged_nanousd AS found
+FROM usage_events WHERE flags = '' AND cost_nanousd <> charged_nanousd ORDER BY position LIMIT :max"""
+
+_REVENUE: Final = """
+SELECT coalesce(u.day, l.day) || ' ' || coalesce(u.price_version, l.price_version) AS what,
+    coalesce(u.charged, 0) AS expected, coalesce(l.revenue, 0) AS found
+FROM (
+    SELECT booked_at_ms / 86400000 AS day, price_version, sum(charged_nanousd) AS charged
+    FROM usage_events WHERE charged_nanousd <> 0 GROUP BY 1, 2
+) u FULL JOIN (
+    SELECT booked_at_ms / 86400000 AS day, price_version, sum(amount_nanousd) AS revenue
+    FROM ledger WHERE source = 'usage' AND credit = 'revenue' GROUP BY 1, 2
+) l USING (day, price_version)
+WHERE coalesce(u.charged, 0) <> coalesce(l.revenue, 0) LIMIT :max"""
+
+_GAPS: Final = """
+SELECT e.edge_id || ' ' || e.boot_epoch AS what, 'event ' || e.watermark + 1 AS expected, 'missing' AS found
+FROM edge_epochs e WHERE NOT EXISTS (
+        SELECT 1 FROM known_sequences k WHERE k.boot_epoch = e.boot_epoch AND k.edge_seq = e.watermark + 1)
+    AND EXISTS (SELECT 1 FROM usage_events u WHERE u.boot_epoch = e.boot_epoch AND u.edge_seq > e.watermark
+        AND u.booked_at_ms < CAST(:now_ms AS bigint) - 60000)
+ORDER BY 1 LIMIT :max"""
+
+_EPOCH_SUMS: Final = """
+SELECT e.edge_id || ' ' || e.boot_epoch AS what, e.cost_nanousd AS expected, s.cost AS found
+FROM edge_epochs e CROSS JOIN LATERAL (
+    SELECT coalesce(sum(cost_nanousd), 0) AS cost FROM (
+        SELECT cost_nanousd FROM usage_events u WHERE u.boot_epoch = e.boot_epoch
+        UNION ALL SELECT cost_nanousd FROM epoch_twins t WHERE t.boot_epoch = e.boot_epoch) AS costs
+) s
+WHERE e.closed AND e.watermark >= e.last_seq AND s.cost <> e.cost_nanousd
+    AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.boot_epoch = e.boot_epoch)
+ORDER BY 1 LIMIT :max"""
+
+CHECKS: Final = {
+    "transfers are well formed": _TRANSFERS,
+    "transactions sum to zero": _TRANSACTIONS,
+    "held is open grants and holds": _HELD,
+    "ended grants have no residue": _RESIDUE,
+    "events are charged what they cost": _COST_CHARGED,
+    "charges are revenue, by day and price": _REVENUE,
+    "closed epochs cost what the edge says": _EPOCH_SUMS,
+}
+GAP_CHECK: Final = ("no event is missing", _GAPS)
+
+
+async def stream_events(connection: AsyncConnection, after: int) -> AsyncIterator[RowMapping]:
+    """Unflagged events above a position, in order, without holding them all in memory."""
+    result = await connection.stream(
+        text(
+            "SELECT position, id, price_version, cost_nanousd, event FROM usage_events WHERE position > :after AND flags = ''"
+            " ORDER BY position"
+        ),
+        {"after": after},
+        execution_options={"yield_per": READ_AHEAD},
+    )
+    async for row in result.mappings():
+        yield row
+
+
+async def count_quarantined(connection: AsyncConnection) -> int:
+    """Events that wait for a person."""
+    return int((await run(connection, "SELECT count(*) FROM quarantine WHERE settled_at_ms IS NULL")).scalar_one())
+
+
+async def save_report(connection: AsyncConnection, clean: bool, report: str, now_ms: int) -> None:
+    await run(
+        connection,
+        "INSERT INTO reconciliations (clean, report, made_at_ms) VALUES (:clean, CAST(:report AS jsonb), :now)",
+        clean=clean,
+        report=report,
+        now=now_ms,
+    )
+
+
+async def last_rated_position(connection: AsyncConnection) -> int:
+    """How far the last clean reconciliation had rated events again."""
+    row: Any = (
+        await run(
+            connection,
+            "SELECT CAST(report ->> 'rated_to_position' AS bigint) AS position FROM reconciliations WHERE clean ORDER BY id DESC LIMIT 1",
+        )
+    ).first()
+    return 0 if row is None else int(row.position)

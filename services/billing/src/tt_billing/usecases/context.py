@@ -1,0 +1,27 @@
+"""What every use case is handed: the database, billing's clock, and how to say that an outbox row is waiting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tt_billing.crash_points import CrashCheck
+from tt_billing.domain.grants import GrantTerms
+from tt_common.clock import monotonic_s, now_ms
+
+
+@dataclass(frozen=True)
+class Context:
+    """One process's billing. `now_ms` never goes back within the process."""
+
+    engine: AsyncEngine
+    terms: GrantTerms
+    now_ms: Callable[[], int]
+    poke_outbox: Callable[[], None]
+    crash: CrashCheck
+
+
+def steady_clock() -> Callable[[], int]:
+    """Unix milliseconds that start at the wall clock and advance without jumps."""
+    started_ms, started_s = now_ms(), monotonic_s()
+    return lambda: started_ms + int((monotonic_s() - started_s) * 1000)

@@ -1,0 +1,95 @@
+"""Compare ledger, grants, usage record, receipts and epochs with each other; report differences, never correct them.
+
+A difference is corrected by new entries, made by a person.
+"""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tt_billing.store.prices import find_version
+from tt_billing.store.reconcile import (
+    CHECKS,
+    GAP_CHECK,
+    count_quarantined,
+    last_rated_position,
+    save_report,
+    stream_events,
+)
+from tt_billing.store.replay import DIFFERENCES_MAX, PROJECTIONS, Difference, differences
+from tt_billing.usecases.context import Context
+from tt_billing.usecases.replay import snapshot
+from tt_common.contracts.events import UsageEvent
+from tt_common.rating import Price, cost_nanousd
+
+RATING_CHECK = "receipts are rated right"
+
+_decoder = msgspec.json.Decoder(UsageEvent)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """`usage_backlog` is None where the stream was not asked. Events up to `rated_to_position` were rated again, `rated` in this run."""
+
+    made_at_ms: int
+    clean: bool
+    checks: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    rated: int
+    rated_to_position: int
+    quarantined: int
+    usage_backlog: int | None
+
+
+async def reconcile(context: Context, usage_backlog: int | None, *, whole: bool) -> Report:
+    """Run every check on one snapshot and store the report. `whole` rates every receipt again, else those since the last clean run."""
+    now_ms = context.now_ms()
+    async with context.engine.connect() as connection:
+        connection = await snapshot(connection)
+        found: list[Difference] = []
+        checks = {f"{name} replay from the ledger": sql for name, sql in PROJECTIONS.items()} | CHECKS
+        for name, sql in checks.items():
+            found += await differences(connection, name, sql)
+        found += await differences(connection, *GAP_CHECK, now_ms=now_ms)
+        after = 0 if whole else await last_rated_position(connection)
+        rated, position, wrong = await _rate_again(connection, after)
+        report = Report(
+            made_at_ms=now_ms,
+            clean=not found and not wrong,
+            checks=(*checks, GAP_CHECK[0], RATING_CHECK),
+            differences=(*found, *wrong),
+            rated=rated,
+            rated_to_position=position,
+            quarantined=await count_quarantined(connection),
+            usage_backlog=usage_backlog,
+        )
+    async with context.engine.begin() as connection:
+        await save_report(connection, report.clean, msgspec.json.encode(report).decode(), now_ms)
+    return report
+
+
+async def _rate_again(connection: AsyncConnection, after: int) -> tuple[int, int, list[Difference]]:
+    prices: dict[str, Price | None] = {}
+    wrong: list[Difference] = []
+    rated, position = 0, after
+    async for row in stream_events(connection, after):
+        version: str = row["price_version"]
+        if version not in prices:
+            prices[version] = await find_version(connection, version)
+        rated, position = rated + 1, row["position"]
+        difference = rating_difference(_decoder.decode(row["event"]), row["cost_nanousd"], prices[version])
+        if difference is not None and len(wrong) < DIFFERENCES_MAX:
+            wrong.append(difference)
+    return rated, position, wrong
+
+
+def rating_difference(event: UsageEvent, booked_nanousd: int, price: Price | None) -> Difference | None:
+    """None where the price version gives the cost that was booked. An estimate may be less: it never exceeds its hold."""
+    if price is None:
+        if booked_nanousd == 0:
+            return None
+        return Difference(RATING_CHECK, f"event {event.id}", f"a price {event.price_version}", "no such version")
+    rated = cost_nanousd(event.usage, price)
+    capped = event.usage_source == "estimated" and booked_nanousd <= rated
+    uncharged = event.outcome in ("unresolved", "failed") and booked_nanousd == 0
+    if booked_nanousd == rated or capped or uncharged:
+        return None
+    return Difference(RATING_CHECK, f"event {event.id}", str(rated), str(booked_nanousd))
