@@ -1,0 +1,1 @@
+"""The console API: accounts, API keys, the catalog, the audit log and usage read models."""

@@ -1,0 +1,1 @@
+"""What comes in by HTTP: decode, call one use case, encode."""

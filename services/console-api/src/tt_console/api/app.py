@@ -1,0 +1,36 @@
+"""The ASGI application: routes and error shapes. Connections and background work are the lifespan's, made in main."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from fastapi import FastAPI
+
+from tt_common.web.health import Check, health_router
+from tt_console.api import auth, balance, keys, models, operator_accounts, operator_catalog, usage
+from tt_console.api.errors import install_error_shapes
+from tt_console.api.plumbing import RequestScope
+
+PREFIX: Final = "/api/v1"
+ROUTERS: Final = (
+    auth.router,
+    keys.router,
+    balance.router,
+    models.router,
+    usage.router,
+    operator_accounts.router,
+    operator_catalog.router,
+)
+
+
+def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """The application; `lifespan` sets `app.state.context` and fills `app.state.checks` before the first request."""
+    app = FastAPI(title="TokenTally console API", version="1", lifespan=lifespan, redoc_url=None)
+    install_error_shapes(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    checks: dict[str, Check] = {}
+    app.state.checks = checks
+    app.include_router(health_router(checks))
+    app.add_middleware(RequestScope)
+    return app

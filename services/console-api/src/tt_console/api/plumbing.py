@@ -1,0 +1,50 @@
+"""What every request gets: an id, a bound on its body, headers that keep answers out of caches.
+
+Plain ASGI; never reads a body itself.
+"""
+
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tt_common.ids import new_id
+
+BODY_BYTES_MAX: Final = 256 * 1024
+_HEADERS: Final = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+]
+
+
+class RequestScope:
+    """Sets `scope["state"]["request_id"]` and the X-TT-Request-ID header; a body over the limit is refused with 413."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        scope.setdefault("state", {})["request_id"] = request_id
+        read_bytes = 0
+
+        async def bounded_receive() -> Message:
+            nonlocal read_bytes
+            message = await receive()
+            read_bytes += len(message.get("body", b""))
+            if read_bytes > BODY_BYTES_MAX:
+                raise HTTPException(413, f"a body has at most {BODY_BYTES_MAX} bytes")
+            return message
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(b"x-tt-request-id", request_id.encode()), *_HEADERS]
+                message = {**message, "headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        await self._app(scope, bounded_receive, send_with_headers)

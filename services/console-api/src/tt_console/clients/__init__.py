@@ -1,0 +1,1 @@
+"""What goes out: billing over NATS RPC, streams and buckets."""

@@ -1,0 +1,60 @@
+"""Usage events into the read model: decode, one use case, ack.
+
+What is no usage event is terminated and counted; billing keeps it in its quarantine.
+"""
+
+import logging
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from tt_common.bus.consumer import PullConsumer, StreamPosition
+from tt_common.contracts.streams import USAGE
+from tt_console.clients.usage_stream import decode_usage
+from tt_console.usecases.ingest_usage import STREAM, ingest_usage
+from tt_console.usecases.ports import Database
+
+log = logging.getLogger(__name__)
+
+DURABLE = "console-usage"
+BATCH_MAX = 500
+
+
+class UsageConsumer:
+    """The durable `console-usage`. `undecodable` counts what was terminated since the start."""
+
+    def __init__(self, nc: Client, database: Database) -> None:
+        self._database = database
+        self._created = ""
+        self.undecodable = 0
+        self._pull = PullConsumer(nc, USAGE.name, DURABLE, USAGE.subjects[0], self._handle, batch_max=BATCH_MAX)
+
+    @property
+    def healthy(self) -> bool:
+        return self._pull.healthy
+
+    async def run(self) -> None:
+        """Until `stop`. The position that the database remembers decides where the durable begins."""
+        async with self._database.transaction() as unit:
+            stored = await unit.usage.position(STREAM)
+        await self._pull.prepare(stored)
+        self._created = await self._pull.stream_created()
+        await self._pull.run()
+
+    def stop(self) -> None:
+        self._pull.stop()
+
+    async def _handle(self, messages: list[Msg]) -> None:
+        if not messages:
+            return
+        decoded = [(message, decode_usage(message.data)) for message in messages]
+        last = max(message.metadata.sequence.stream for message in messages)
+        events = [event for _, event in decoded if event is not None]
+        await ingest_usage(self._database, events, StreamPosition(self._created, last))
+        for message, event in decoded:
+            if event is not None:
+                await message.ack()
+                continue
+            self.undecodable += 1
+            log.error("no usage event, terminated", extra={"sequence": message.metadata.sequence.stream})
+            await message.term()

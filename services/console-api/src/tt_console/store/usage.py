@@ -1,0 +1,153 @@
+"""The usage read model: one row a call and its hourly and daily sums, all in the transaction that adds the rows.
+
+Invariant: the primary key is the inbox; only rows that were new are summed. One advisory lock keeps a rebuild and the consumers apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Table, and_, case, delete, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tt_common.bus.consumer import StreamPosition
+from tt_console.domain.usage import DAY_MS, HOUR_MS, UsageRow, rollups
+from tt_console.store.tables import ROLLUP_NUMBERS, stream_positions, usage, usage_daily, usage_hourly
+
+REBUILD_LOCK = 7_305_102
+REBUILD_WAIT_MS = 2000
+
+RollupStep = Literal["hourly", "daily"]
+GroupBy = Literal["model", "key"]
+_ROLLUP_TABLES: dict[RollupStep, Table] = {"hourly": usage_hourly, "daily": usage_daily}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageFilter:
+    """What to show of one account; times in Unix ms, `to_ms` is exclusive."""
+
+    account_id: str
+    from_ms: int | None = None
+    to_ms: int | None = None
+    key_id: str | None = None
+    model: str | None = None
+    outcome: str | None = None
+
+
+class UsageStore:
+    """Fulfils `usecases.ports.UsageLog` on the caller's transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, rows: Sequence[UsageRow]) -> int:
+        if not rows:
+            return 0
+        unique = {row.event_id: row for row in reversed(rows)}
+        # Sorted, so that two batches with common events can't deadlock.
+        values = [msgspec.structs.asdict(unique[event_id]) for event_id in sorted(unique)]
+        statement = insert(usage).on_conflict_do_nothing(index_elements=["event_id"]).returning(usage.c.event_id)
+        new_ids = set((await self._connection.execute(statement, values)).scalars())
+        new = [row for event_id, row in unique.items() if event_id in new_ids]
+        await self._add_up(usage_hourly, new, HOUR_MS)
+        await self._add_up(usage_daily, new, DAY_MS)
+        return len(new)
+
+    async def clear(self) -> None:
+        # DELETE and not TRUNCATE: readers see the old rows until the rebuild commits.
+        await self._connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await self._connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
+        for table in (usage, usage_hourly, usage_daily):
+            await self._connection.execute(delete(table))
+
+    async def position(self, stream: str) -> StreamPosition | None:
+        query = select(stream_positions).where(stream_positions.c.stream == stream)
+        row = (await self._connection.execute(query)).first()
+        return StreamPosition(row.created, row.sequence) if row else None
+
+    async def remember_position(self, stream: str, position: StreamPosition) -> None:
+        statement = insert(stream_positions).values(stream=stream, created=position.created, sequence=position.sequence)
+        same = stream_positions.c.created == statement.excluded.created
+        furthest = func.greatest(stream_positions.c.sequence, statement.excluded.sequence)
+        statement = statement.on_conflict_do_update(
+            index_elements=["stream"],
+            set_={"created": statement.excluded.created, "sequence": _either(same, furthest, statement)},
+        )
+        await self._connection.execute(statement)
+
+    async def share_with_rebuild(self) -> None:
+        await self._connection.execute(text(f"SET LOCAL lock_timeout = {REBUILD_WAIT_MS}"))
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": REBUILD_LOCK})
+
+    async def keep_others_out(self) -> None:
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": REBUILD_LOCK})
+
+    async def _add_up(self, table: Table, rows: Sequence[UsageRow], step_ms: int) -> None:
+        sums = rollups(rows, step_ms)
+        if not sums:
+            return
+        statement = insert(table)
+        statement = statement.on_conflict_do_update(
+            index_elements=["account_id", "start_ms", "key_id", "model"],
+            set_={name: table.c[name] + statement.excluded[name] for name in ROLLUP_NUMBERS},
+        )
+        await self._connection.execute(statement, [msgspec.structs.asdict(row) for row in sums])
+
+
+async def list_usage(
+    connection: AsyncConnection, wanted: UsageFilter, limit: int, before: tuple[int, str] | None
+) -> list[UsageRow]:
+    """Calls newest first; `before` is (started_at_ms, event_id) of the last one on the page before."""
+    columns = usage.c
+    query = select(usage).where(*_conditions(wanted))
+    if before is not None:
+        started_at_ms, event_id = before
+        earlier = and_(columns.started_at_ms == started_at_ms, columns.event_id < event_id)
+        query = query.where(columns.started_at_ms <= started_at_ms, or_(columns.started_at_ms < started_at_ms, earlier))
+    query = query.order_by(columns.started_at_ms.desc(), columns.event_id.desc()).limit(limit)
+    return [UsageRow(**dict(row)) for row in (await connection.execute(query)).mappings()]
+
+
+async def list_rollups(
+    connection: AsyncConnection, step: RollupStep, wanted: UsageFilter, group_by: GroupBy | None, limit: int
+) -> list[dict[str, Any]]:
+    """Sums by start (and model or key), oldest first."""
+    table = _ROLLUP_TABLES[step]
+    group: list[Any] = [table.c.start_ms]
+    if group_by is not None:
+        group.append(table.c.model if group_by == "model" else table.c.key_id)
+    # SUM of bigint is numeric in PostgreSQL; the totals are whole numbers.
+    sums = [func.sum(table.c[name]).label(name) for name in ROLLUP_NUMBERS]
+    query = select(*group, *sums).where(table.c.account_id == wanted.account_id)
+    if wanted.from_ms is not None:
+        query = query.where(table.c.start_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        query = query.where(table.c.start_ms < wanted.to_ms)
+    if wanted.key_id is not None:
+        query = query.where(table.c.key_id == wanted.key_id)
+    if wanted.model is not None:
+        query = query.where(table.c.model == wanted.model)
+    query = query.group_by(*group).order_by(*group).limit(limit)
+    rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+    return [{**row, **{name: int(row[name]) for name in ROLLUP_NUMBERS}} for row in rows]
+
+
+def _conditions(wanted: UsageFilter) -> list[Any]:
+    columns = usage.c
+    conditions = [columns.account_id == wanted.account_id]
+    if wanted.from_ms is not None:
+        conditions.append(columns.started_at_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        conditions.append(columns.started_at_ms < wanted.to_ms)
+    for name in ("key_id", "model", "outcome"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(columns[name] == value)
+    return conditions
+
+
+def _either(same: Any, furthest: Any, statement: Any) -> Any:
+    """The furthest sequence within one incarnation of the stream; the new one's after the stream was made anew."""
+    return case((same, furthest), else_=statement.excluded.sequence)
