@@ -1,0 +1,1 @@
+"""The edge: proxies model calls, places holds on grants, emits usage events."""

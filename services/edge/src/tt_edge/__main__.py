@@ -1,0 +1,7 @@
+"""`python -m tt_edge`."""
+
+import sys
+
+from tt_edge.main import main
+
+sys.exit(main())

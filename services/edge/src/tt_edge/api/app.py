@@ -1,0 +1,106 @@
+"""The edge's ASGI app: model calls go straight to the hot path, everything else through FastAPI.
+
+A plain ASGI dispatch in front costs a dict look-up; FastAPI's routing would cost more than the rest of the gateway.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message
+
+from tt_common.errors import DomainError
+from tt_common.ids import new_event_id
+from tt_common.web.health import Check, health_router
+from tt_edge.api.models import models_router
+from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
+from tt_edge.protocols.openai.errors import error_body, error_headers, error_status
+from tt_edge.usecases.gateway import Gateway
+from tt_edge.usecases.relay_call import PARSERS, relay_call
+
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+KNOWN_PATHS = (*PARSERS, "/v1/models")
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class EdgeApp:
+    """POST on a model path is relayed; the rest is FastAPI's. The gateway comes with the lifespan."""
+
+    def __init__(self, lifespan: Callable[["EdgeApp"], AsyncIterator[None]], checks: dict[str, Check]) -> None:
+        from contextlib import asynccontextmanager
+
+        self.gateway: Gateway | None = None
+
+        @asynccontextmanager
+        async def run(_: FastAPI) -> AsyncIterator[None]:
+            async for _ignored in lifespan(self):
+                yield
+
+        self._rest: ASGIApp = rest_app(self, run, checks)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"] in PARSERS
+            and self.gateway is not None
+        ):
+            await relay_call(self.gateway, Exchange(scope, receive, send))
+        elif scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
+            await self._rest(scope, receive, _with_request_id(send))
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _with_request_id(send: Send) -> Callable[[Message], Awaitable[None]]:
+    request_id = new_event_id().encode()
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *message.get("headers", []),
+                (b"x-tt-request-id", request_id),
+                (b"x-request-id", request_id),
+            ]
+        await send(message)
+
+    return sending
+
+
+def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check]) -> FastAPI:
+    """Health, models, and every path that is none of ours."""
+    app = FastAPI(title="TokenTally edge", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(health_router(checks))
+    app.include_router(models_router(edge))
+
+    @app.exception_handler(DomainError)
+    async def refused(_: Request, error: DomainError) -> Response:
+        return error_response(error)
+
+    @app.exception_handler(HTTPException)
+    async def not_found(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405 or request.url.path in PARSERS:
+            return error_response(
+                DomainError("method_not_allowed", f"{request.method} is not allowed on {request.url.path}; use POST.")
+            )
+        return error_response(DomainError("not_found", not_found_message(request.method, request.url.path)))
+
+    return app
+
+
+def error_response(error: DomainError) -> Response:
+    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    return Response(error_body(error), error_status(error), headers, media_type="application/json")
+
+
+def not_found_message(method: str, path: str) -> str:
+    """Names the path that was probably meant: one `/v1` too few or too many are the usual mistakes."""
+    bare = path.rstrip("/")
+    while bare.startswith("/v1/") or bare == "/v1":
+        bare = bare[3:]
+    meant = f"/v1{bare}"
+    if bare and (meant in KNOWN_PATHS or bare.startswith("/models/")):
+        return f"There is no {method} {path}. The path is {meant}; the base URL ends with one /v1."
+    return f"There is no {method} {path}. Paths: {', '.join(KNOWN_PATHS)}."

@@ -1,0 +1,194 @@
+"""One grant and the holds on it: plain arithmetic, no I/O, times handed in.
+
+Invariant: amount >= spent + reserved, unless real usage outgrew a hold. A slice of a rate limit is used only inside the window it
+was cut from.
+"""
+
+import msgspec
+
+from tt_common.contracts.grants import GrantReply, KeyTerms, ShrinkGrant, Slices
+
+
+class Hold:
+    """One call's reservation. `amount_nanousd` may grow with a long stream; `tokens` count against the window they were taken in."""
+
+    __slots__ = ("amount_nanousd", "grant", "id", "tokens", "window")
+
+    def __init__(self, hold_id: str, grant: "Grant", amount_nanousd: int, tokens: int, window: int) -> None:
+        self.id = hold_id
+        self.grant = grant
+        self.amount_nanousd = amount_nanousd
+        self.tokens = tokens
+        self.window = window
+
+
+class Grant:
+    """A slice of one wallet for one key on this edge. All times are seconds of the monotonic clock."""
+
+    __slots__ = (
+        "amount_nanousd",
+        "available_nanousd",
+        "changing",
+        "chunk_nanousd",
+        "closed",
+        "created_at",
+        "events",
+        "hard_expires_at",
+        "holds",
+        "id",
+        "in_use",
+        "key",
+        "last_used_at",
+        "limits_remaining",
+        "reserved_nanousd",
+        "revision",
+        "slices",
+        "soft_expires_at",
+        "soft_ttl_s",
+        "spent_nanousd",
+        "used_requests",
+        "used_tokens",
+        "window",
+        "window_ends_at",
+    )
+
+    def __init__(self, grant_id: str, key: KeyTerms, now: float) -> None:
+        self.id = grant_id
+        self.key = key
+        self.revision = 0
+        self.amount_nanousd = 0
+        self.spent_nanousd = 0
+        self.reserved_nanousd = 0
+        self.chunk_nanousd = 0
+        self.available_nanousd = 0
+        self.events = 0
+        self.holds = 0
+        self.soft_ttl_s = 0.0
+        self.soft_expires_at = 0.0
+        self.hard_expires_at = 0.0
+        self.created_at = now
+        self.last_used_at = now
+        self.window = 0
+        self.window_ends_at = 0.0
+        self.slices = Slices()
+        self.limits_remaining = Slices()
+        self.used_requests = 0
+        self.used_tokens = 0
+        self.in_use = 0
+        self.changing = False
+        self.closed = False
+
+    @property
+    def free_nanousd(self) -> int:
+        """What the next hold may take."""
+        return self.amount_nanousd - self.spent_nanousd - self.reserved_nanousd
+
+    def admits(self, now: float) -> bool:
+        """Whether new calls may be admitted on it at all."""
+        return not self.closed and self.revision > 0 and now < self.soft_expires_at
+
+    def missing_slices(self, tokens: int, now: float) -> Slices:
+        """What of the key's rate limits must be granted before a call of `tokens` fits; all zero when it fits now."""
+        key = self.key
+        in_window = now < self.window_ends_at
+        requests = missing_tokens = concurrency = 0
+        if key.requests_per_minute is not None:
+            requests = max(0, self.used_requests + 1 - self.slices.requests) if in_window else 1
+        if key.tokens_per_minute is not None:
+            missing_tokens = max(0, self.used_tokens + tokens - self.slices.tokens) if in_window else max(tokens, 1)
+        if key.concurrency is not None:
+            concurrency = max(0, self.in_use + 1 - self.slices.concurrency)
+        return Slices(requests=requests, tokens=missing_tokens, concurrency=concurrency)
+
+    def reserve(self, hold_id: str, need_nanousd: int, tokens: int, now: float) -> Hold | None:
+        """A hold, or None where money or slices are missing."""
+        if not self.admits(now) or need_nanousd > self.amount_nanousd - self.spent_nanousd - self.reserved_nanousd:
+            return None
+        key = self.key
+        limited = (
+            key.requests_per_minute is not None or key.tokens_per_minute is not None or key.concurrency is not None
+        )
+        if limited and self.missing_slices(tokens, now) != NO_SLICES:
+            return None
+        self.reserved_nanousd += need_nanousd
+        self.used_requests += 1
+        self.used_tokens += tokens
+        self.in_use += 1
+        self.holds += 1
+        self.last_used_at = now
+        return Hold(hold_id, self, need_nanousd, tokens, self.window)
+
+    def grow(self, hold: Hold, extra_nanousd: int) -> bool:
+        """Give a hold more from what is free here."""
+        if self.closed or extra_nanousd > self.free_nanousd:
+            return False
+        self.reserved_nanousd += extra_nanousd
+        hold.amount_nanousd += extra_nanousd
+        return True
+
+    def settle(self, hold: Hold, cost_nanousd: int, tokens: int, now: float) -> None:
+        """The call became one event of that cost; what it really used replaces the estimate."""
+        self._end(hold, now)
+        self.spent_nanousd += cost_nanousd
+        self.events += 1
+        if hold.window == self.window:
+            self.used_tokens = max(0, self.used_tokens + tokens - hold.tokens)
+
+    def release(self, hold: Hold, now: float) -> None:
+        """The call never happened: no event, and its share of the limits is given back too."""
+        self._end(hold, now)
+        if hold.window == self.window:
+            self.used_requests = max(0, self.used_requests - 1)
+            self.used_tokens = max(0, self.used_tokens - hold.tokens)
+
+    def _end(self, hold: Hold, now: float) -> None:
+        self.reserved_nanousd -= hold.amount_nanousd
+        self.in_use -= 1
+        self.holds -= 1
+        self.last_used_at = now
+
+    def apply(self, reply: GrantReply, sent_at: float) -> None:
+        """Take over billing's state after a change. Expiries count from when the request was sent."""
+        self.chunk_nanousd = max(reply.amount_nanousd - self.amount_nanousd, 0) or self.chunk_nanousd
+        self.amount_nanousd = reply.amount_nanousd
+        self.available_nanousd = reply.available_nanousd
+        self.soft_ttl_s = reply.soft_ttl_s
+        self.soft_expires_at = sent_at + reply.soft_ttl_s
+        self.hard_expires_at = sent_at + reply.hard_ttl_s
+        if reply.window != self.window:
+            self.window = reply.window
+            self.used_requests = self.used_tokens = 0
+        self.window_ends_at = sent_at + reply.window_remaining_s
+        self.slices = reply.slices
+        self.limits_remaining = reply.limits_remaining
+
+    def shrink(self, *, final: bool) -> ShrinkGrant:
+        """Give back everything that is neither spent nor reserved, here and now; the message tells billing."""
+        self.revision += 1
+        self.amount_nanousd = self.spent_nanousd + self.reserved_nanousd
+        self.slices = Slices(
+            requests=min(self.used_requests, self.slices.requests),
+            tokens=min(self.used_tokens, self.slices.tokens),
+            concurrency=min(self.in_use, self.slices.concurrency),
+        )
+        self.closed = self.closed or final
+        return ShrinkGrant(
+            grant_id=self.id,
+            account_id=self.key.account_id,
+            revision=self.revision,
+            spent_nanousd=self.spent_nanousd,
+            reserved_nanousd=self.reserved_nanousd,
+            window=self.window,
+            slices=self.slices,
+            final_events=self.events if final else None,
+        )
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a call wants reserved."""
+
+    nanousd: int
+    tokens: int
+
+
+NO_SLICES = Slices()

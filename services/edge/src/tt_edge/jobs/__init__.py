@@ -1,0 +1,1 @@
+"""Timers of the edge that run beside the calls."""

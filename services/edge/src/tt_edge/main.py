@@ -1,0 +1,174 @@
+"""Wiring of the edge: settings -> NATS, mirrors, journal, credit -> the ASGI app -> uvicorn; and the way down again."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from nats.aio.client import Client
+
+from tt_common.bus.connection import connect
+from tt_common.contracts.grants import CloseEpoch
+from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, USAGE
+from tt_common.deploy import require
+from tt_common.errors import DomainError
+from tt_common.log import configure_logging
+from tt_common.web.health import Check
+from tt_common.web.serve import serve
+from tt_edge.api.app import EdgeApp
+from tt_edge.clients.billing import BillingClient
+from tt_edge.clients.idempotency import IdempotencyStore
+from tt_edge.clients.upstream import Upstream
+from tt_edge.clients.usage_publisher import UsagePublisher
+from tt_edge.credit.keeper import CreditKeeper
+from tt_edge.jobs.recovery import recover_for_ever
+from tt_edge.jobs.upkeep import upkeep_for_ever
+from tt_edge.journal.folders import claim
+from tt_edge.journal.journal import Journal
+from tt_edge.routing.routes import RouteBook
+from tt_edge.settings import Settings
+from tt_edge.store.catalog import Catalog
+from tt_edge.store.keys import KeyDirectory
+from tt_edge.usecases.gateway import Gateway, Limits
+
+log = logging.getLogger(__name__)
+
+MIRROR_WAIT_S = 5.0
+SHUTDOWN_S = 5.0
+
+
+class Worker:
+    """One edge worker while it runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.nc: Client | None = None
+        self.gateway: Gateway | None = None
+
+    async def reconnected(self) -> None:
+        """NATS is back: read at once what was missed."""
+        if self.gateway is not None:
+            self.gateway.keys.mirror.refresh()
+            self.gateway.catalog.mirror.refresh()
+
+    async def check_nats(self) -> str | None:
+        return None if self.nc is not None and self.nc.is_connected else "not connected to NATS"
+
+    async def check_loaded(self) -> str | None:
+        gateway = self.gateway
+        loaded = gateway is not None and gateway.keys.mirror.loaded and gateway.catalog.mirror.loaded
+        return None if loaded else "keys and catalog are not loaded yet"
+
+    async def lifespan(self, app: EdgeApp) -> AsyncIterator[None]:
+        """Up, serve, down. On the way down: no new calls, grants closed, events settled, epoch closed."""
+        settings = self.settings
+        self.nc = nc = await connect(settings.nats_url, "tt-edge", self.reconnected)
+        await require(
+            nc.jetstream(timeout=5), USAGE.name, RESPONSES.name, KEYS.stream, CATALOG.stream, IDEMPOTENCY.stream
+        )
+        folder = claim(settings.journal_dir)
+        journal = Journal(folder)
+        billing = BillingClient(nc)
+        gateway = self.gateway = self._gateway(nc, journal, billing)
+        await billing.subscribe_recalls(gateway.credit.recall)
+        await gateway.keys.mirror.start(MIRROR_WAIT_S)
+        await gateway.catalog.mirror.start(MIRROR_WAIT_S)
+        tasks = [
+            _supervised("publisher", gateway.publisher.run()),
+            _supervised("upkeep", upkeep_for_ever(gateway.credit)),
+            _supervised("idempotency", gateway.idempotency.run()),
+            _supervised("recovery", recover_for_ever(nc, settings.journal_dir, folder, journal.boot_epoch)),
+        ]
+        app.gateway = gateway
+        log.info(
+            "edge ready", extra={"edge_id": journal.edge_id, "boot_epoch": journal.boot_epoch, "port": settings.port}
+        )
+        try:
+            yield
+        finally:
+            await self._down(gateway, journal, billing, tasks)
+            folder.release()
+            await nc.close()
+
+    def _gateway(self, nc: Client, journal: Journal, billing: BillingClient) -> Gateway:
+        settings = self.settings
+        limits = Limits(
+            key_prefixes=settings.key_prefixes,
+            trusted_proxies=settings.trusted_proxies,
+            json_body_bytes_max=settings.json_body_bytes_max,
+            answer_bytes_max=settings.answer_bytes_max,
+            drain_s=settings.drain_s,
+            unsettled_nanousd_max=settings.unsettled_nanousd_max,
+        )
+        credit = CreditKeeper(
+            billing,
+            journal.edge_id,
+            journal.boot_epoch,
+            wait_s=settings.billing_wait_s,
+            idle_s=settings.idle_grant_s,
+            age_s_max=settings.grant_age_s_max,
+        )
+        return Gateway(
+            limits=limits,
+            keys=KeyDirectory(nc),
+            catalog=Catalog(nc),
+            credit=credit,
+            routes=RouteBook(),
+            upstream=Upstream(),
+            journal=journal,
+            publisher=UsagePublisher(nc, journal),
+            idempotency=IdempotencyStore(nc),
+        )
+
+    async def _down(
+        self, gateway: Gateway, journal: Journal, billing: BillingClient, tasks: list[asyncio.Task[None]]
+    ) -> None:
+        log.info("edge draining", extra={"uncovered": journal.depth})
+        await gateway.idempotency.close(SHUTDOWN_S)
+        await gateway.credit.close(SHUTDOWN_S)
+        flushed = await gateway.publisher.flush(SHUTDOWN_S)
+        epoch_closed = False
+        if flushed and journal.open_calls == 0:
+            request = CloseEpoch(
+                edge_id=journal.edge_id,
+                boot_epoch=journal.boot_epoch,
+                last_seq=journal.last_seq,
+                cost_nanousd=journal.cost_nanousd,
+                reason="drained",
+            )
+            with contextlib.suppress(DomainError):
+                await billing.close_epoch(request, 2.0)
+                epoch_closed = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for mirror in (gateway.keys.mirror, gateway.catalog.mirror):
+            await mirror.stop()
+        await gateway.upstream.close()
+        journal.close(epoch_closed)
+        log.info("edge stopped", extra={"epoch_closed": epoch_closed, "left_for_next_boot": journal.depth})
+
+
+def _supervised(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A background task whose death is never silent: it is logged and ends the process, which is then started anew."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("background task died", exc_info=error, extra={"task": name})
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(ended)
+    return task
+
+
+def main() -> int:
+    settings = Settings()  # pyright: ignore[reportCallIssue]  (values come from the environment)
+    configure_logging(settings.log_level)
+    worker = Worker(settings)
+    checks: dict[str, Check] = {"nats": worker.check_nats, "config": worker.check_loaded}
+    serve(EdgeApp(worker.lifespan, checks), settings.host, settings.port, grace_s=settings.grace_s)
+    return 0

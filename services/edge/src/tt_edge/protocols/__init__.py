@@ -1,0 +1,1 @@
+"""Wire protocols: parse, build, stream, errors. One folder a protocol."""

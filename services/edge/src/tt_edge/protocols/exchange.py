@@ -1,0 +1,153 @@
+"""One HTTP request and its answer over plain ASGI, with what a relay needs: bounded bodies, streaming, the client's disconnect.
+
+Never buffers a stream; `kept` collects the answer only where an Idempotency-Key asks for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from tt_edge.domain.refusals import body_too_large, invalid_request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+WATCH_AFTER_S: Final = 0.02
+"""Most answers are faster than this; watching for a disconnect costs a task, so it starts late."""
+KEPT_BYTES_MAX: Final = 8 * 1024 * 1024 + 1
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request had arrived whole."""
+
+
+class Exchange:
+    """Wraps `scope`, `receive` and `send` of one request."""
+
+    __slots__ = (
+        "_drain_s",
+        "_patience",
+        "_receive",
+        "_send",
+        "_timer",
+        "_watcher",
+        "client",
+        "gone",
+        "head_sent",
+        "headers",
+        "keeping",
+        "kept",
+        "kept_head",
+        "method",
+        "path",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.client: str = scope["client"][0] if scope.get("client") else ""
+        self.gone = False
+        self.head_sent = False
+        self.keeping = False
+        self.kept: list[bytes] = []
+        self.kept_head: tuple[int, Headers] = (0, [])
+        self._patience: asyncio.Timeout | None = None
+        self._drain_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """A request header as text (latin-1), or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def read_body(self, bytes_max: int) -> bytes:
+        """The whole body. Raises request_too_large as soon as it is known to be, ClientGone where it breaks off."""
+        declared = self.headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > bytes_max:
+            raise body_too_large(bytes_max)
+        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
+            raise invalid_request(
+                "Compressed request bodies are not supported; send the body without Content-Encoding."
+            )
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > bytes_max:
+                raise body_too_large(bytes_max)
+            parts.append(part)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def watch_disconnect(self) -> None:
+        """From soon on, notice when the client leaves. Call after the body was read; `end` stops it."""
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start_watcher)
+
+    def _start_watcher(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self.gone = True
+        self._hurry()
+
+    def be_patient(self, limit: asyncio.Timeout, drain_s: float) -> None:
+        """Let `limit` run out `drain_s` after the client has left."""
+        self._patience, self._drain_s = limit, drain_s
+        if self.gone:
+            self._hurry()
+
+    def _hurry(self) -> None:
+        if self._patience is not None and self._patience.when() is None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._drain_s)
+
+    def at_ease(self) -> None:
+        """The patient stretch is over."""
+        self._patience = None
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of the answer."""
+        self.head_sent = True
+        if self.keeping:
+            self.kept_head = (status, headers)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+        self.keep(data)
+        if not self.gone:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def keep(self, data: bytes) -> None:
+        """Remember a part of the answer for replays, up to just over what a replay may have."""
+        if self.keeping and sum(map(len, self.kept)) < KEPT_BYTES_MAX:
+            self.kept.append(data)
+
+    async def finish(self, data: bytes = b"") -> None:
+        """Send the last part and end the answer. What is sent here was given to `keep` before, where it is kept."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """A whole answer."""
+        headers.append((b"content-length", str(len(body)).encode()))
+        self.head_sent = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def end(self) -> None:
+        """Stop watching."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()

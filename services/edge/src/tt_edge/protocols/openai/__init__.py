@@ -1,0 +1,1 @@
+"""The OpenAI wire protocol: chat completions, embeddings, models."""

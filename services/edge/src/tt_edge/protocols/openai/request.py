@@ -1,0 +1,194 @@
+"""OpenAI requests: read what the gateway needs, keep everything else byte for byte.
+
+A body is a dict of raw JSON values, so unknown and future fields pass through untouched; `build` changes only what the gateway must change.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tt_common.errors import DomainError
+from tt_edge.domain.estimate import Demand
+from tt_edge.domain.refusals import invalid_request
+from tt_edge.domain.tokens import count_tokens
+
+CHOICES_MAX: Final = 128
+OUTPUT_LIMIT_MAX: Final = 10_000_000
+MESSAGE_OVERHEAD_TOKENS: Final = 4
+IMAGE_TOKENS: Final = 1_600
+"""What a hold assumes for one image: about a 1024 x 1024 picture in high detail. The provider's usage settles."""
+
+RawFields = dict[str, msgspec.Raw]
+
+
+class _Known(msgspec.Struct):
+    """The fields that are read; types are checked, everything else is ignored here."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    messages: Any = None
+    tools: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
+    input: Any = None
+
+
+class OpenAIRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed request. `wants_usage_chunk`: the client asked for `stream_options.include_usage`."""
+
+    kind: Literal["chat", "embedding"]
+    model: str
+    stream: bool
+    wants_usage_chunk: bool
+    demand: Demand
+    limit_field: str
+    fields: RawFields
+    stream_options: dict[str, Any]
+
+
+_fields_decoder = msgspec.json.Decoder(RawFields)
+_known_decoder = msgspec.json.Decoder(_Known)
+
+
+def parse_chat(body: bytes) -> OpenAIRequest:
+    """A chat completion request. Raises invalid_request naming the field."""
+    fields, known = _decode(body)
+    if not isinstance(known.messages, list) or not known.messages:
+        raise invalid_request("Missing required parameter: 'messages' must be a non-empty array.", "messages")
+    choices = known.n if known.n is not None else 1
+    if not 1 <= choices <= CHOICES_MAX:
+        raise invalid_request(f"'n' must be between 1 and {CHOICES_MAX}.", "n")
+    limit_field, limit = _output_limit(known)
+    stream_options = known.stream_options or {}
+    if stream_options and not known.stream:
+        raise invalid_request("'stream_options' is only allowed when 'stream' is true.", "stream_options")
+    return OpenAIRequest(
+        kind="chat",
+        model=known.model,
+        stream=bool(known.stream),
+        wants_usage_chunk=stream_options.get("include_usage") is True,
+        demand=Demand(input_tokens=_prompt_tokens(known), output_limit=limit, choices=choices),
+        limit_field=limit_field,
+        fields=fields,
+        stream_options=stream_options,
+    )
+
+
+def parse_embeddings(body: bytes) -> OpenAIRequest:
+    """An embeddings request: a string, strings, or token lists."""
+    fields, known = _decode(body)
+    return OpenAIRequest(
+        kind="embedding",
+        model=known.model,
+        stream=False,
+        wants_usage_chunk=False,
+        demand=Demand(input_tokens=_embedding_tokens(known.input), output_limit=None, choices=1),
+        limit_field="",
+        fields=fields,
+        stream_options={},
+    )
+
+
+def build(request: OpenAIRequest, upstream_model: str, output_limit: int | None) -> bytes:
+    """The body for the provider: its model name, usage reporting in streams, and a lowered output limit where there is one."""
+    fields = dict(request.fields)
+    fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
+    if request.stream:
+        fields["stream_options"] = msgspec.Raw(msgspec.json.encode({**request.stream_options, "include_usage": True}))
+    if output_limit is not None:
+        fields[request.limit_field] = msgspec.Raw(str(output_limit).encode())
+    return msgspec.json.encode(fields)
+
+
+def _decode(body: bytes) -> tuple[RawFields, _Known]:
+    try:
+        fields = _fields_decoder.decode(body)
+        known = _known_decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _named(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_request(f"The body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise invalid_request("The body is nested too deeply.") from None
+    if not known.model:
+        raise invalid_request("You must provide a 'model'.", "model")
+    return fields, known
+
+
+def _named(error: msgspec.ValidationError) -> DomainError:
+    """A msgspec message such as "Expected `int`, got `str` - at `$.n`" with the field as `param`."""
+    message, _, path = str(error).partition(" - at `$")
+    field = path.strip("`").lstrip(".").partition(".")[0].partition("[")[0] or None
+    if field is None and "required field `model`" in message:
+        return invalid_request("You must provide a 'model'.", "model")
+    if field is None:
+        return invalid_request("The body must be a JSON object.")
+    return invalid_request(f"Invalid value for '{field}': {message}.", field)
+
+
+def _output_limit(known: _Known) -> tuple[str, int | None]:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value: int | None = getattr(known, name)
+        if value is not None:
+            if value < 1:
+                raise invalid_request(f"'{name}' must be at least 1.", name)
+            return name, min(value, OUTPUT_LIMIT_MAX)
+    return "max_completion_tokens", None
+
+
+def _prompt_tokens(known: _Known) -> int:
+    texts: list[str] = []
+    extra = 3
+    for message in known.messages:
+        extra += MESSAGE_OVERHEAD_TOKENS
+        if not isinstance(message, dict):
+            raise invalid_request("Every item of 'messages' must be an object.", "messages")
+        extra += _collect_content(message.get("content"), texts)
+        for call in message.get("tool_calls") or ():
+            texts.append(_text(call))
+    for raw in (known.tools, known.response_format):
+        if text := bytes(raw).decode():
+            texts.append(text)
+    return count_tokens(texts) + extra
+
+
+def _collect_content(content: Any, texts: list[str]) -> int:
+    """Collect the text of a message's content; returns the tokens of what is not text."""
+    if content is None:
+        return 0
+    if isinstance(content, str):
+        texts.append(content)
+        return 0
+    if not isinstance(content, list):
+        raise invalid_request("The 'content' of a message must be a string or an array.", "messages")
+    tokens = 0
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "image_url":
+            tokens += IMAGE_TOKENS
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            texts.append(_text(part))
+    return tokens
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _embedding_tokens(value: Any) -> int:
+    if isinstance(value, str):
+        return count_tokens([value])
+    if isinstance(value, list) and value:
+        if all(isinstance(item, str) for item in value):
+            return count_tokens(value)
+        if all(isinstance(item, int) for item in value):
+            return len(value)
+        if all(isinstance(item, list) and item and all(isinstance(token, int) for token in item) for item in value):
+            return sum(len(item) for item in value)
+    raise invalid_request(
+        "'input' must be a non-empty string, array of strings, array of tokens, or array of token arrays.", "input"
+    )

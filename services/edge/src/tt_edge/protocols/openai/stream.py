@@ -1,0 +1,203 @@
+"""OpenAI streams: frames of server-sent events, the usage tapped as it passes, the model's name mapped.
+
+Any split of the provider's bytes gives the same frames. The last frames (usage, `[DONE]`) are held back for `tail`, so that the call can be
+settled before its last byte leaves.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tt_common.rating import Usage
+from tt_edge.protocols.openai.usage import parse_usage, with_cost
+
+FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+CHARS_PER_TOKEN: Final = 4
+
+
+class FrameTooLarge(Exception):
+    """A provider sent more than 16 MiB without the end of an event."""
+
+
+class FrameSplitter:
+    """Cuts bytes into SSE events at blank lines, for LF and CRLF alike; keeps what is not complete yet."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Complete events, each with its blank line."""
+        buffer = self._buffer + data if self._buffer else data
+        if b"\r" in buffer:
+            keep = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = buffer[: len(buffer) - len(keep)].replace(b"\r\n", b"\n") + keep
+        frames: list[bytes] = []
+        start = 0
+        while (end := buffer.find(b"\n\n", start)) >= 0:
+            frames.append(buffer[start : end + 2])
+            start = end + 2
+        self._buffer = buffer[start:]
+        if len(self._buffer) > FRAME_BYTES_MAX:
+            raise FrameTooLarge
+        return frames
+
+    def rest(self) -> bytes:
+        """What came after the last complete event."""
+        return self._buffer.strip()
+
+
+class _Delta(msgspec.Struct):
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    tool_calls: Any = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()  # a union with None would decode nothing but null
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class StreamTap:
+    """Reads a chat stream on its way to the client. After the end: `usage`, `complete`, `failed`, `texts`.
+
+    `output_estimate` counts delivered tokens roughly (a chunk, or four characters) for the question whether the hold still covers.
+    """
+
+    __slots__ = (
+        "_asked_model",
+        "_model_from",
+        "_model_to",
+        "_splitter",
+        "_usage_frame",
+        "_wants_usage",
+        "complete",
+        "failed",
+        "finished",
+        "output_estimate",
+        "texts",
+        "usage",
+    )
+
+    def __init__(self, asked_model: str, wants_usage: bool) -> None:
+        self._splitter = FrameSplitter()
+        self._asked_model = asked_model
+        self._model_from = b""
+        self._model_to = b'"model":' + msgspec.json.encode(asked_model)
+        self._wants_usage = wants_usage
+        self._usage_frame: bytes | None = None
+        self.usage: Usage | None = None
+        self.texts: list[str] = []
+        self.output_estimate = 0
+        self.finished = False
+        self.complete = False
+        self.failed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be passed on to the client now."""
+        frames = self._splitter.feed(data)
+        if len(frames) == 1:
+            return self._frame(frames[0])
+        return b"".join([self._frame(frame) for frame in frames])
+
+    def end(self) -> None:
+        """The provider closed the stream: without `[DONE]` it is complete only where a finish reason came."""
+        rest = self._splitter.rest()
+        if rest == b"data: [DONE]" or rest == b"data:[DONE]":
+            self.complete = True
+        self.complete = self.complete or (self.finished and not self.failed)
+
+    def tail(self, cost_usd: str) -> bytes:
+        """The frames that were held back: the usage chunk with its cost, where the client asked for it, and `[DONE]`."""
+        parts: list[bytes] = []
+        if self._usage_frame is not None and self._wants_usage:
+            parts.append(self._with_cost(self._usage_frame, cost_usd))
+        if self.complete:
+            parts.append(b"data: [DONE]\n\n")
+        return b"".join(parts)
+
+    def _frame(self, frame: bytes) -> bytes:
+        if not frame.startswith(b"data:"):
+            return frame
+        payload = frame[5:].strip()
+        if payload == b"[DONE]":
+            self.complete = not self.failed
+            return b""
+        try:
+            chunk = _chunk_decoder.decode(payload)
+        except msgspec.MsgspecError:
+            return frame
+        if bytes(chunk.error)[:4] not in (b"", b"null"):
+            self.failed = True
+            return frame
+        return self._chunk(frame, chunk)
+
+    def _chunk(self, frame: bytes, chunk: _Chunk) -> bytes:
+        for choice in chunk.choices or ():
+            if choice.finish_reason is not None:
+                self.finished = True
+            if choice.delta is not None:
+                self._count(choice.delta)
+        has_usage = bytes(chunk.usage)[:1] == b"{"
+        if has_usage:
+            self.usage = parse_usage(chunk.usage) or self.usage
+        if chunk.model is not None and chunk.model != self._asked_model:
+            frame = self._renamed(frame, chunk.model)
+        if has_usage and not chunk.choices:
+            self._usage_frame = frame
+            return b""
+        if not self._wants_usage and bytes(chunk.usage):
+            frame = frame.replace(b',"usage":null', b"") if not has_usage else _without_usage(frame)
+        return frame
+
+    def _count(self, delta: _Delta) -> None:
+        for value in (delta.content, delta.reasoning_content, delta.refusal):
+            if isinstance(value, str) and value:
+                self.texts.append(value)
+                self.output_estimate += 1 if len(value) <= CHARS_PER_TOKEN else -(-len(value) // CHARS_PER_TOKEN)
+        if delta.tool_calls:
+            text = _tool_text(delta.tool_calls)
+            self.texts.append(text)
+            self.output_estimate += -(-len(text) // CHARS_PER_TOKEN)
+
+    def _renamed(self, frame: bytes, model: str) -> bytes:
+        pattern = self._model_from or b'"model":' + msgspec.json.encode(model)
+        self._model_from = pattern
+        if frame.count(pattern) == 1:
+            return frame.replace(pattern, self._model_to)
+        fields = _fields_decoder.decode(frame[5:].strip())
+        fields["model"] = msgspec.Raw(msgspec.json.encode(self._asked_model))
+        return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+    def _with_cost(self, frame: bytes, cost_usd: str) -> bytes:
+        fields = _fields_decoder.decode(frame[5:].strip())
+        fields["usage"] = with_cost(fields["usage"], cost_usd)
+        return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+
+def _without_usage(frame: bytes) -> bytes:
+    fields = _fields_decoder.decode(frame[5:].strip())
+    fields.pop("usage", None)
+    return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+
+def _tool_text(tool_calls: Any) -> str:
+    parts: list[str] = []
+    for call in tool_calls if isinstance(tool_calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            parts.extend(str(function[name]) for name in ("name", "arguments") if function.get(name))
+    return "".join(parts)

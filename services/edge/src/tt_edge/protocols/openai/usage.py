@@ -1,0 +1,61 @@
+"""OpenAI usage objects as disjoint token classes. Prompt counts include cached and cache-write tokens; output includes reasoning."""
+
+from typing import Any
+
+import msgspec
+
+from tt_common.rating import QUANTITY_MAX, Usage
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _WireUsage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+_decoder = msgspec.json.Decoder(_WireUsage)
+
+
+def parse_usage(raw: msgspec.Raw | bytes) -> Usage | None:
+    """Disjoint classes, or None where there is no usable figure (absent, null, negative, absurd)."""
+    try:
+        wire = _decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    if wire.prompt_tokens is None:
+        return None
+    prompt = wire.prompt_tokens_details or _PromptDetails()
+    completion = wire.completion_tokens_details or _CompletionDetails()
+    cached, written, audio_in = prompt.cached_tokens or 0, prompt.cache_write_tokens or 0, prompt.audio_tokens or 0
+    output, audio_out = wire.completion_tokens or 0, completion.audio_tokens or 0
+    counts = (wire.prompt_tokens, cached, written, audio_in, output, audio_out, completion.reasoning_tokens or 0)
+    if any(count < 0 or count > QUANTITY_MAX for count in counts):
+        return None
+    return Usage(
+        input_tokens=max(0, wire.prompt_tokens - cached - written - audio_in),
+        cache_read_tokens=min(cached, wire.prompt_tokens),
+        cache_write_5m_tokens=written,
+        audio_input_tokens=audio_in,
+        output_tokens=max(0, output - audio_out),
+        reasoning_tokens=completion.reasoning_tokens or 0,
+        audio_output_tokens=audio_out,
+    )
+
+
+def with_cost(raw_usage: msgspec.Raw, cost_usd: str) -> msgspec.Raw:
+    """The provider's usage object with `cost` (USD, a JSON number with every decimal) added."""
+    fields: dict[str, Any] = msgspec.json.decode(raw_usage, type=dict[str, msgspec.Raw])
+    fields["cost"] = msgspec.Raw(cost_usd.encode())
+    return msgspec.Raw(msgspec.json.encode(fields))

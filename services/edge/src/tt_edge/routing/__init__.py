@@ -1,0 +1,1 @@
+"""Which provider gets a call, and which is left alone for a while."""

@@ -1,0 +1,40 @@
+"""Settings of the edge, from EDGE_* variables. Built once in main and passed down; no secrets have defaults."""
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One edge worker. Durations in seconds, sizes in bytes, money in nanoUSD."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, description="port to listen on")
+    nats_url: str = Field(description="NATS with credentials, nats://user:password@host:port")
+    journal_dir: Path = Field(description="root folder of the journals; on a disk that outlives the process")
+    log_level: str = Field("INFO", description="log level")
+    key_prefixes: tuple[str, ...] = Field(
+        ("sk-", "mt_live_", "gw_"), description="prefixes that a missing key's hint names"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="networks whose X-Forwarded-For is believed, as a JSON list"
+    )
+    json_body_bytes_max: int = Field(20 * 1024 * 1024, description="largest JSON body")
+    answer_bytes_max: int = Field(64 * 1024 * 1024, description="largest whole answer of a provider")
+    drain_s: float = Field(2.0, description="after a client's disconnect, how long to wait for the usage figure")
+    grace_s: int = Field(30, description="on SIGTERM, how long open answers may go on")
+    billing_wait_s: float = Field(5.0, description="how long a call waits for billing before it is refused")
+    unsettled_nanousd_max: int = Field(50_000_000_000, description="admission stops above this much unsettled value")
+    idle_grant_s: float = Field(5.0, description="a grant unused for this long is given back")
+    grant_age_s_max: float = Field(300.0, description="a grant older than this is replaced by a new one")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value

@@ -1,0 +1,1 @@
+"""What the edge knows: keys and catalog, mirrored in memory from NATS. The edge has no database."""

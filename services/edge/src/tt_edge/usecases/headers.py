@@ -1,0 +1,55 @@
+"""Response headers of the edge: ids, who served, what it took, and this key's own limits in OpenAI's form."""
+
+from tt_common.clock import monotonic_s
+from tt_edge.protocols.exchange import Headers
+from tt_edge.usecases.gateway import Call
+from tt_edge.usecases.settle_call import overhead_ms
+
+
+def call_headers(call: Call, content_type: bytes) -> Headers:
+    """Headers of an answer, whole or stream, error or not; what is not known yet is left out."""
+    request_id = call.id.encode()
+    headers: Headers = [
+        (b"content-type", content_type),
+        (b"x-tt-request-id", request_id),
+        (b"x-request-id", request_id),
+    ]
+    if call.hold is not None:
+        headers.append((b"x-tt-hold-id", call.hold_id.encode()))
+        _add_limits(call, headers)
+    if call.route is not None:
+        headers.append((b"x-tt-provider", call.route.provider.encode()))
+    headers.append((b"x-tt-overhead-ms", b"%.3f" % overhead_ms(call, monotonic_s())))
+    return headers
+
+
+def _add_limits(call: Call, headers: Headers) -> None:
+    assert call.hold is not None
+    grant = call.hold.grant
+    terms, elsewhere = grant.key, grant.limits_remaining
+    if terms.requests_per_minute is None and terms.tokens_per_minute is None:
+        return
+    reset = duration(max(0.0, grant.window_ends_at - monotonic_s())).encode()
+    if terms.requests_per_minute is not None:
+        left = max(0, elsewhere.requests + grant.slices.requests - grant.used_requests)
+        headers += [
+            (b"x-ratelimit-limit-requests", str(terms.requests_per_minute).encode()),
+            (b"x-ratelimit-remaining-requests", str(left).encode()),
+            (b"x-ratelimit-reset-requests", reset),
+        ]
+    if terms.tokens_per_minute is not None:
+        left = max(0, elsewhere.tokens + grant.slices.tokens - grant.used_tokens)
+        headers += [
+            (b"x-ratelimit-limit-tokens", str(terms.tokens_per_minute).encode()),
+            (b"x-ratelimit-remaining-tokens", str(left).encode()),
+            (b"x-ratelimit-reset-tokens", reset),
+        ]
+
+
+def duration(seconds: float) -> str:
+    """OpenAI's form: `12ms`, `7.5s`, `1m30s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(seconds, 60)
+    text = f"{rest:.3f}".rstrip("0").rstrip(".")
+    return f"{int(minutes)}m{text}s" if minutes else f"{text}s"

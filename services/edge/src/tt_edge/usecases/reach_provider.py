@@ -1,0 +1,113 @@
+"""Reach a provider that answers: routes in order, failover until the first byte. Failed attempts are listed, never billed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from tt_common.clock import monotonic_s
+from tt_common.contracts.events import Attempt
+from tt_common.contracts.records import ProviderRecord, Route
+from tt_common.errors import DomainError
+from tt_edge.clients.upstream import UpstreamAnswer, UpstreamFailure, provider_fault
+from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
+from tt_edge.protocols.openai.answer import Answer, parse_answer
+from tt_edge.protocols.openai.request import build
+from tt_edge.usecases.gateway import Call, Gateway
+
+ERROR_BODY_BYTES_MAX = 256 * 1024
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A provider's answer: a stream with its first bytes, a whole `answer`, or the provider's own refusal in `body`."""
+
+    status: int
+    content_type: str
+    body: bytes
+    answer: Answer | None
+    upstream: UpstreamAnswer
+    chunks: AsyncIterator[bytes] | None
+
+
+async def reach_provider(gateway: Gateway, call: Call) -> Reached:
+    """Sets `call.route`. Raises upstream_error, upstream_timeout or all_providers_unavailable when no route answered."""
+    assert call.model is not None and call.request is not None
+    last: UpstreamFailure | None = None
+    for route in gateway.routes.plan(call.model, gateway.catalog.providers):
+        provider = gateway.catalog.providers[route.provider]
+        if not gateway.upstream.configured(provider):
+            continue
+        for _ in range(2):
+            try:
+                return await _try(gateway, call, route, provider)
+            except UpstreamFailure as failure:
+                last = failure
+                if failure.kind != "stale":
+                    break
+    raise _refusal(gateway, call, last)
+
+
+async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRecord) -> Reached:
+    breaker = gateway.routes.breaker(route)
+    began = monotonic_s()
+    breaker.begin(began)
+    status = 0
+    call.route = route
+    try:
+        assert call.request is not None
+        body = build(call.request, route.upstream_model, call.lowered_limit)
+        upstream = await gateway.upstream.send(provider, call.endpoint.removeprefix("/v1"), body, call.id)
+        status = upstream.status
+        reached = await _read(gateway, call, upstream)
+    except UpstreamFailure as failure:
+        ended = monotonic_s()
+        breaker.failed(ended)
+        call.attempts.append(
+            Attempt(provider=provider.id, error=failure.kind, status=status, duration_ms=int((ended - began) * 1000))
+        )
+        raise
+    except asyncio.CancelledError:
+        breaker.abandoned()
+        raise
+    finally:
+        call.upstream_s += monotonic_s() - began
+    breaker.succeeded()
+    call.provider_request_id = upstream.request_id
+    return reached
+
+
+async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reached:
+    """The first bytes of a stream, or the whole of anything else; a failure here may still go to the next route."""
+    assert call.request is not None
+    if upstream.status != 200:
+        body = await upstream.read(ERROR_BODY_BYTES_MAX)
+        if provider_fault(upstream.status):
+            raise UpstreamFailure("status", str(upstream.status))
+        return Reached(upstream.status, upstream.content_type, body, None, upstream, None)
+    if call.request.stream:
+        if upstream.content_type.startswith("application/json"):
+            upstream.close()
+            raise UpstreamFailure("broken", "JSON where a stream was asked for")
+        chunks = upstream.chunks()
+        first = await anext(chunks, b"")
+        if not first:
+            raise UpstreamFailure("broken", "an empty stream")
+        call.first_byte_at = monotonic_s()
+        return Reached(200, upstream.content_type, first, None, upstream, chunks)
+    body = await upstream.read(gateway.limits.answer_bytes_max)
+    answer = parse_answer(body, call.request.kind)
+    if answer is None:
+        raise UpstreamFailure("broken", "not an answer")
+    call.first_byte_at = monotonic_s()
+    return Reached(200, "application/json", body, answer, upstream, None)
+
+
+def _refusal(gateway: Gateway, call: Call, last: UpstreamFailure | None) -> DomainError:
+    assert call.model is not None
+    if last is None or last.kind == "status":
+        return all_providers_unavailable(gateway.routes.retry_after_s(call.model))
+    if last.kind == "timeout":
+        return upstream_timeout()
+    if last.kind == "broken":
+        return upstream_error("The provider's answer was unusable, and no other provider could take the call.")
+    return upstream_error("The provider could not be reached, and no other provider could take the call.")

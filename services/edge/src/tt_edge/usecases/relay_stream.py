@@ -1,0 +1,95 @@
+"""Relay a stream: bytes out as they come in, the usage tapped, the hold extended where it is outgrown, cut where it can't be.
+
+The call is settled after the provider's last byte and before the client's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tt_common.contracts.events import Outcome
+from tt_common.errors import DomainError
+from tt_common.money import format_usd
+from tt_edge.clients.upstream import UpstreamFailure
+from tt_edge.domain.refusals import upstream_error, upstream_timeout
+from tt_edge.protocols.exchange import Exchange
+from tt_edge.protocols.openai.errors import error_event
+from tt_edge.protocols.openai.stream import FrameTooLarge, StreamTap
+from tt_edge.usecases.finish_idempotent import keep_answer
+from tt_edge.usecases.gateway import Call, Gateway
+from tt_edge.usecases.headers import call_headers
+from tt_edge.usecases.reach_provider import Reached
+from tt_edge.usecases.reserve_credit import still_covered
+from tt_edge.usecases.settle_call import NO_CHARGE, Settlement, rate_estimate, rate_provider_usage, settle_call
+
+
+async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
+    """Sends the whole answer and settles the call."""
+    assert call.request is not None and reached.chunks is not None
+    tap = StreamTap(call.request.model, call.request.wants_usage_chunk)
+    headers = call_headers(call, b"text/event-stream; charset=utf-8")
+    headers.append((b"cache-control", b"no-cache"))
+    await exchange.start(200, headers)
+    error: DomainError | None = None
+    try:
+        async with asyncio.timeout(None) as limit:
+            exchange.be_patient(limit, gateway.limits.drain_s)
+            error = await _pump(gateway, exchange, call, tap, reached.body, reached.chunks)
+    except TimeoutError:
+        pass  # the client left and the drain is over: what was delivered is settled below
+    finally:
+        exchange.at_ease()
+        if not tap.complete:
+            reached.upstream.close()
+        outcome = _outcome(exchange, tap, error)
+        settlement = _rated(call, tap, outcome)
+        settle_call(gateway, call, outcome, 200, settlement, error.code if error is not None else "")
+    tail = tap.tail(format_usd(settlement.cost_nanousd)) if error is None else error_event(error)
+    exchange.keep(tail)
+    await keep_answer(gateway, exchange, call)
+    if not exchange.gone:
+        await exchange.finish(tail)
+    if tap.complete:
+        await reached.upstream.finish()
+
+
+async def _pump(
+    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, chunks: AsyncIterator[bytes]
+) -> DomainError | None:
+    """Until the stream ends; the error to tell the client where it ended badly."""
+    data = first
+    try:
+        while data:
+            out = tap.feed(data)
+            if out:
+                if not exchange.gone and not await still_covered(gateway, call, tap.output_estimate):
+                    return DomainError("billing_shortfall", "Your balance is used up; the answer was cut off here.")
+                await exchange.write(out)
+            if tap.complete:
+                return None
+            data = await anext(chunks, b"")
+    except UpstreamFailure as failure:
+        return upstream_timeout() if failure.kind == "timeout" else upstream_error("The provider broke off its answer.")
+    except FrameTooLarge:
+        return upstream_error("The provider sent an event that is too large.")
+    tap.end()
+    if tap.complete or tap.failed:
+        return None
+    return upstream_error("The provider ended its answer before it was complete.")
+
+
+def _outcome(exchange: Exchange, tap: StreamTap, error: DomainError | None) -> Outcome:
+    if tap.complete:
+        return "client_disconnected" if exchange.gone else "succeeded"
+    if exchange.gone:
+        return "client_disconnected"
+    if error is not None and error.code == "billing_shortfall":
+        return "cut_off"
+    return "upstream_broken"
+
+
+def _rated(call: Call, tap: StreamTap, outcome: Outcome) -> Settlement:
+    if tap.usage is not None:
+        return rate_provider_usage(call, tap.usage)
+    if outcome == "upstream_broken" and not tap.texts:
+        return NO_CHARGE
+    return rate_estimate(call, tap.texts)

@@ -1,0 +1,52 @@
+"""Reserve what the call may cost. Where the wallet can't cover the worst case, the output limit is lowered to what it can."""
+
+from tt_common.errors import DomainError
+from tt_edge.credit.grants import Need
+from tt_edge.domain.estimate import estimate, lowered, output_cost_nanousd
+from tt_edge.domain.refusals import billing_unavailable
+from tt_edge.usecases.gateway import Call, Gateway
+
+
+async def reserve_credit(gateway: Gateway, call: Call) -> None:
+    """Sets `call.estimate`, `call.hold` and, for a whole answer that was cut, `call.lowered_limit`.
+
+    Raises billing_shortfall, api_key_quota_exceeded, rate_limit_exceeded, billing_unavailable.
+    """
+    assert call.key is not None and call.request is not None and call.model is not None and call.price is not None
+    if gateway.journal.unsettled_nanousd > gateway.limits.unsettled_nanousd_max:
+        raise billing_unavailable()
+    full = estimate(call.request.demand, call.model, call.price)
+    call.estimate = full
+    try:
+        call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(full.hold_nanousd, full.total_tokens))
+    except DomainError as error:
+        if error.code not in ("billing_shortfall", "api_key_quota_exceeded"):
+            raise
+        cut = lowered(full, _available_nanousd(error))
+        if cut is None:
+            raise
+        call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(cut.hold_nanousd, cut.total_tokens))
+        call.estimate = cut
+        if not call.request.stream:
+            call.lowered_limit = cut.output_tokens
+
+
+async def still_covered(gateway: Gateway, call: Call, output_tokens: int) -> bool:
+    """Whether a stream may go on after `output_tokens` (roughly counted): extends the hold where it is outgrown."""
+    size = call.estimate
+    assert size is not None and call.hold is not None
+    if size.bounded or size.output_rate == 0:
+        return True
+    covered = (call.hold.amount_nanousd - size.input_cost_nanousd) * 1_000_000 // size.output_rate
+    if output_tokens <= covered:
+        return True
+    step = max(size.output_tokens // 2, 256) * size.choices
+    for tokens in (step, 64):
+        if await gateway.credit.extend(call.hold, output_cost_nanousd(size, tokens)):
+            return True
+    return False
+
+
+def _available_nanousd(error: DomainError) -> int:
+    name = "available_nanousd" if error.code == "billing_shortfall" else "remaining_nanousd"
+    return int(error.data.get(name, 0))
