@@ -19,7 +19,7 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "taskName",
     "color_message",
 }
-_SECRET = re.compile(r"((?:sk|mt_live|gw|rk|pk)[-_])[A-Za-z0-9_\-]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+")
+_SECRET = re.compile(r"(?<![A-Za-z0-9])((?:sk|mt_live|gw|rk|pk)[-_])[A-Za-z0-9_\-]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+")
 
 
 def mask(text: str) -> str:
@@ -50,12 +50,12 @@ class JsonFormatter(logging.Formatter):
             "time": rfc3339(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
-            **{key: str(value) for key, value in extras(record).items()},
+            "message": mask(record.getMessage()),
+            **{key: mask(str(value)) for key, value in extras(record).items()},
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return mask(json.dumps(entry))
+            entry["exception"] = mask(self.formatException(record.exc_info))
+        return json.dumps(entry)  # masked before: a mask over JSON could eat a quote
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -10,7 +10,7 @@ NANOUSD_PER_USD: Final = 1_000_000_000
 TOKENS_PER_PRICE_UNIT: Final = 1_000_000
 AMOUNT_NANOUSD_MAX: Final = 2**63 - 1
 
-_DECIMAL = re.compile(r"^(-?)(\d{1,10})(?:\.(\d{1,9}))?$")
+_DECIMAL = re.compile(r"^(-?)(\d{1,10})(?:\.(\d{1,9}))?$", re.ASCII)
 
 
 def parse_usd(text: str) -> int:

@@ -1,6 +1,7 @@
 """The ledger, its projections, the usage record, prices, and what the runtime role may do with them.
 
-The log (ledger, usage_events, epoch_twins) can be read and appended to, never changed, by the role that the service runs as.
+The log (ledger, usage_events, epoch_twins) can be read and appended to, never changed, by the role that the service
+runs as.
 """
 
 from alembic import op

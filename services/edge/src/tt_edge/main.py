@@ -23,6 +23,7 @@ from tt_edge.clients.billing import BillingClient
 from tt_edge.clients.idempotency import IdempotencyStore
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
+from tt_edge.crash_points import crash_check
 from tt_edge.credit.keeper import CreditKeeper
 from tt_edge.jobs.recovery import recover_for_ever
 from tt_edge.jobs.upkeep import upkeep_for_ever
@@ -80,7 +81,9 @@ class Worker:
             _supervised("publisher", gateway.publisher.run()),
             _supervised("upkeep", upkeep_for_ever(gateway.credit)),
             _supervised("idempotency", gateway.idempotency.run()),
-            _supervised("recovery", recover_for_ever(nc, settings.journal_dir, folder, journal.boot_epoch)),
+            _supervised(
+                "recovery", recover_for_ever(nc, settings.journal_dir, folder, journal.boot_epoch, gateway.crash)
+            ),
         ]
         app.gateway = gateway
         log.info(
@@ -121,6 +124,7 @@ class Worker:
             journal=journal,
             publisher=UsagePublisher(nc, journal),
             idempotency=IdempotencyStore(nc),
+            crash=crash_check(settings.crash_at, settings.crash_after),
         )
 
     async def _down(

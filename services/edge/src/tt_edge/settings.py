@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tt_edge.crash_points import CrashPoint
+
 
 class Settings(BaseSettings):
     """One edge worker. Durations in seconds, sizes in bytes, money in nanoUSD."""
@@ -31,6 +33,8 @@ class Settings(BaseSettings):
     unsettled_nanousd_max: int = Field(50_000_000_000, description="admission stops above this much unsettled value")
     idle_grant_s: float = Field(5.0, description="a grant unused for this long is given back")
     grant_age_s_max: float = Field(300.0, description="a grant older than this is replaced by a new one")
+    crash_at: CrashPoint = Field("", description="fault tests: die at this point")
+    crash_after: int = Field(1, ge=1, description="fault tests: at the n-th pass of it")
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -54,12 +54,18 @@ async def call(nc: Client, subject: str, request: msgspec.Struct, reply_type: ty
         raise Unavailable(f"no answer from {subject}") from error
     except (nats.errors.Error, OSError) as error:
         raise Unavailable(f"not connected for {subject}") from error
-    reply = _reply_decoder.decode(message.data)
+    try:
+        reply = _reply_decoder.decode(message.data)
+    except msgspec.MsgspecError as error:
+        raise DomainError("internal", f"unreadable answer from {subject}") from error
     if reply.error is not None:
         if reply.error.code == "unavailable":
             raise Unavailable(reply.error.message, **reply.error.data)
         raise DomainError(reply.error.code, reply.error.message, **reply.error.data)
-    return msgspec.json.decode(reply.ok, type=reply_type)
+    try:
+        return msgspec.json.decode(reply.ok, type=reply_type)
+    except msgspec.MsgspecError as error:
+        raise DomainError("internal", f"unreadable answer from {subject}") from error
 
 
 class RpcServer:

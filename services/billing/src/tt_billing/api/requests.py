@@ -1,4 +1,7 @@
-"""What a request must be before a use case sees it: ids that can be stored, amounts that can be added. Raises invalid_request."""
+"""What a request must be before a use case sees it: ids that can be stored, amounts that can be added.
+
+Raises invalid_request.
+"""
 
 import re
 from typing import Final

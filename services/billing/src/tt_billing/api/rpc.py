@@ -1,26 +1,23 @@
 """The RPC methods of billing: each checks its request, calls one use case and answers.
 
-A database that can't be reached is `unavailable` to the caller, who sends the same request again; every request is safe to repeat.
+A database that can't be reached is `unavailable` to the caller, who sends the same request again; every request is
+safe to repeat.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from tt_billing.api import requests as check
 from tt_billing.usecases import direct_holds, epochs, prices, usage_records, wallets
-from tt_billing.usecases.change_grant import RecallGrants, change_grant
+from tt_billing.usecases.change_grant import change_grant
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.grant_batch import GrantBatch
+from tt_billing.usecases.ports import RecallGrants
 from tt_common.bus.rpc import RpcServer
 from tt_common.contracts import grants as g
 from tt_common.contracts import wallets as w
-from tt_common.errors import Unavailable
-
-log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", bound=msgspec.Struct)
 
@@ -40,11 +37,7 @@ def register(server: RpcServer, context: Context, batch: GrantBatch, recall: Rec
     ) -> None:
         async def handler(request: RequestT) -> msgspec.Struct:
             checked(request)
-            try:
-                return await handle(request)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("request not carried out", extra={"subject": subject, "error": type(error).__name__})
-                raise Unavailable("the ledger can't be reached now") from error
+            return await handle(request)
 
         server.method(subject, request_type, handler)
 

@@ -1,7 +1,7 @@
 """Recalls: asks every edge, over core NATS, to give back what named grants have unreserved.
 
-Recalls of one account that are wanted within a few milliseconds go out as one. Never reuses an answer given before the question was asked,
-so what it brings back is as new as the refusal that wanted it.
+Recalls of one account that are wanted within a few milliseconds go out as one. Never reuses an answer given before
+the question was asked, so what it brings back is as new as the refusal that wanted it.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The working set of one transaction: wallets, grants, holds and counters in memory, and the transfers that change them.
 
-Invariant: money moves only through `Book.post`, which writes one transfer (two postings that cancel) and brings every projection
-along, so what is saved with the transfers is what a replay of them gives. Never reads a clock or a database.
+Invariant: money moves only through `Book.post`, which writes one transfer (two postings that cancel) and brings every
+projection along, so what is saved with the transfers is what a replay of them gives. Never reads a clock or a
+database.
 """
 
 from typing import Any, Final, Literal

@@ -1,7 +1,8 @@
 """The life of a grant: open, extend, renew, shrink, close, lose, end.
 
-Invariant: `held` of a grant is money that its wallet holds; what is promised is never more than the wallet and the key's month have; a grant that
-is lost stays held, for it may be spent. A revision is applied once. Never charges: only usage does.
+Invariant: `held` of a grant is money that its wallet holds; what is promised is never more than the wallet and the
+key's month have; a grant that is lost stays held, for it may be spent. A revision is applied once. Never charges:
+only usage does.
 """
 
 from typing import Literal
@@ -206,9 +207,9 @@ def count_event(book: Book, grant: Grant) -> None:
 
 def end_if_complete(book: Book, grant: Grant) -> None:
     """A closed grant ends when all its events are known."""
-    if grant.state in ("closing", "lost") and grant.final_events is not None:
-        if grant.settled_events >= grant.final_events:
-            end_grant(book, grant)
+    is_closed = grant.state in ("closing", "lost") and grant.final_events is not None
+    if is_closed and grant.settled_events >= (grant.final_events or 0):
+        end_grant(book, grant)
 
 
 def end_grant(book: Book, grant: Grant) -> None:

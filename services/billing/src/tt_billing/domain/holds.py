@@ -1,6 +1,7 @@
 """Direct holds: placed once, ended once by capture, release or expiry.
 
-Invariant: a capture is at most the hold; a hold ends exactly once, and asking for the same end again is answered with its state.
+Invariant: a capture is at most the hold; a hold ends exactly once, and asking for the same end again is answered with
+its state.
 """
 
 from tt_billing.domain.book import Book, Hold, HoldStatus

@@ -1,6 +1,7 @@
 """Reading usage events off the wire: what is well formed, and what can be saved of what is not.
 
-An event is poison when it can't be decoded, breaks the schema, or holds what no row can store. Never raises anything but PoisonEvent.
+An event is poison when it can't be decoded, breaks the schema, or holds what no row can store. Never raises anything
+but PoisonEvent.
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """How much to hand out. Pure arithmetic in nanoUSD and whole numbers; never decides whether, only how much.
 
-A wallet with plenty left gives about ten seconds of spending, at most a share of what is free; one near its end gives exact amounts, so
-that no money is stranded on an edge.
+A wallet with plenty left gives about ten seconds of spending, at most a share of what is free; one near its end gives
+exact amounts, so that no money is stranded on an edge.
 """
 
 from typing import Final

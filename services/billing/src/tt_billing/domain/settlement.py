@@ -1,7 +1,7 @@
 """Usage becomes a charge: from the grant's held money first, the rest from what is available, below zero if need be.
 
-Invariant: an event is charged exactly what it cost, except nonsense, which is charged its hold at most and flagged. Never clamps a
-late charge to what the wallet has: it is recorded and told.
+Invariant: an event is charged exactly what it cost, except nonsense, which is charged its hold at most and flagged.
+Never clamps a late charge to what the wallet has: it is recorded and told.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
 """Rate-limit counters of a key: slices handed to grants from one count, exact over all edges.
 
-A window is a minute that begins with the first request after the one before it ended. Invariant: what is handed out in a window never exceeds the
-limit in force when it was handed out; slices of a window that is over are void. Never forgets a used request before its window ends.
+A window is a minute that begins with the first request after the one before it ended. Invariant: what is handed out
+in a window never exceeds the limit in force when it was handed out; slices of a window that is over are void. Never
+forgets a used request before its window ends.
 """
 
 from typing import Final

@@ -1,4 +1,7 @@
-"""Slow jobs of the leader, each on its own interval: push prices again, purge USAGE, reconcile. One that fails is tried again at its next turn."""
+"""Slow jobs of the leader, each on its own interval: push prices again, purge USAGE, reconcile.
+
+One that fails is tried again at its next turn.
+"""
 
 import asyncio
 import logging

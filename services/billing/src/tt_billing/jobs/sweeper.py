@@ -1,13 +1,14 @@
 """The leader's second hand: advances the operational clock and lets time do its work on grants and holds.
 
-Invariant: time passes only while database and USAGE both answer, at most two seconds a tick, so an outage or a jump of the wall clock never expires
-anything.
+Invariant: time passes only while database and USAGE both answer, at most two seconds a tick, so an outage or a jump
+of the wall clock never expires anything.
 """
 
 import asyncio
 import logging
 
 from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_billing.consumers.usage import DURABLE
 from tt_billing.store.clock import advance_clock
@@ -35,8 +36,9 @@ GAP_ALARM_S = 60.0
 class Sweeper:
     """One a process; the one that leads works."""
 
-    def __init__(self, context: Context, nc: Client, lost_grant_s: float) -> None:
+    def __init__(self, context: Context, engine: AsyncEngine, nc: Client, lost_grant_s: float) -> None:
         self._context = context
+        self._engine = engine
         self._js = nc.jetstream(timeout=2)
         self._lost_grant_s = lost_grant_s
         self._ticked_s: float | None = None
@@ -45,13 +47,13 @@ class Sweeper:
         self._gaps_told: set[tuple[str, int]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        await lead(self._context.engine, LOCK, self._tick, stopping)
+        await lead(self._engine, LOCK, self._tick, stopping)
 
     async def _tick(self) -> float:
         last_seq, settled_seq = await self._stream_state()
         now_s = monotonic_s()
         elapsed_s = 0.0 if self._ticked_s is None else min(now_s - self._ticked_s, STEP_S_MAX)
-        async with self._context.engine.begin() as connection:
+        async with self._engine.begin() as connection:
             await advance_clock(connection, int(elapsed_s * 1000))
         self._ticked_s = now_s
         await end_grants_of_closed_epochs(self._context)
@@ -75,7 +77,7 @@ class Sweeper:
     async def _watch_gaps(self, now_s: float) -> None:
         """A missing event is told of once, when it has been missing for a minute."""
         present: dict[tuple[str, int], float] = {}
-        async with self._context.engine.begin() as connection:
+        async with self._engine.begin() as connection:
             for gap in await gaps(connection):
                 if await advance_watermark(connection, gap.boot_epoch) > gap.watermark:
                     continue

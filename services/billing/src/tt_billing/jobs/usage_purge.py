@@ -1,6 +1,7 @@
 """Keeps the stream USAGE from filling up: above a share of its size, drops what every reader of the house has settled.
 
-Never purges beyond the lower of billing's and console-api's settled positions; a reader that does not exist yet has settled nothing.
+Never purges beyond the lower of billing's and console-api's settled positions; a reader that does not exist yet has
+settled nothing.
 """
 
 import logging

@@ -52,4 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(commands.replay_command(settings, options.json))
     if options.command == "reconcile":
         return asyncio.run(commands.reconcile_command(settings, options.json))
-    return asyncio.run(commands.quarantine_command(settings, options.action, getattr(options, "number", 0)))
+    if options.action == "list":
+        return asyncio.run(commands.quarantine_list(settings))
+    if options.action == "show":
+        return asyncio.run(commands.quarantine_show(settings, options.number))
+    return asyncio.run(commands.quarantine_retry(settings, options.number))

@@ -1,17 +1,20 @@
-"""The one-shot commands: each opens what it needs, calls one use case, prints, and closes. Reports go to standard output."""
+"""The one-shot commands: each opens what it needs, calls one use case, prints, and closes.
+
+Reports go to standard output.
+"""
 
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tt_billing.domain.records import Difference
 from tt_billing.jobs.reconciliation import usage_backlog
 from tt_billing.main.service import make_context
 from tt_billing.settings import Settings
 from tt_billing.store.quarantine import list_quarantine, read_quarantined
-from tt_billing.store.replay import Difference
-from tt_billing.usecases.context import Context
 from tt_billing.usecases.reconcile import reconcile
 from tt_billing.usecases.replay import replay
 from tt_billing.usecases.retry_quarantined import retry_quarantined
@@ -24,24 +27,22 @@ LIST_MAX = 1000
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Context]:
+async def opened(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = make_engine(settings.database_url, "tt-billing-command", pool_size=2)
     try:
-        yield make_context(settings, engine)
+        yield engine
     finally:
         await engine.dispose()
 
 
 async def replay_command(settings: Settings, as_json: bool) -> int:
-    async with opened(settings) as context:
-        report = await replay(context.engine)
+    async with opened(settings) as engine:
+        report = await replay(make_context(settings, engine).database)
     if as_json:
         say(msgspec.json.encode(report).decode())
     else:
-        _print_differences(report.differences)
-        say(
-            f"{report.transfers} transfers replayed into {', '.join(report.projections)}: {_verdict(report.differences)}"
-        )
+        _say_differences(report.differences)
+        say(f"{report.transfers} transfers replayed: {_verdict(report.differences)}")
     return 1 if report.differences else 0
 
 
@@ -52,41 +53,46 @@ async def reconcile_command(settings: Settings, as_json: bool) -> int:
         nc = await connect(settings.nats_url, "tt-billing-reconcile")
         backlog = await usage_backlog(nc)
         await nc.close()
-    async with opened(settings) as context:
-        report = await reconcile(context, backlog, whole=True)
+    async with opened(settings) as engine:
+        report = await reconcile(make_context(settings, engine), backlog, whole=True)
     if as_json:
         say(msgspec.json.encode(report).decode())
         return 0 if report.clean else 1
     failed = {difference.check for difference in report.differences}
     for check in report.checks:
         say(f"{'DIFFERENT' if check in failed else 'ok':<10} {check}")
-    _print_differences(report.differences)
+    _say_differences(report.differences)
     say(f"{report.rated} receipts rated again, {report.quarantined} events in quarantine, USAGE backlog: {backlog}")
     say(_verdict(report.differences))
     return 0 if report.clean else 1
 
 
-async def quarantine_command(settings: Settings, action: str, number: int) -> int:
-    async with opened(settings) as context:
-        if action == "retry":
-            try:
-                say(f"settled event {await retry_quarantined(context, number)}")
-            except DomainError as error:
-                sys.stderr.write(error.message + "\n")
-                return 1
-            return 0
-        async with context.engine.connect() as connection:
-            if action == "list":
-                for row in await list_quarantine(connection, LIST_MAX):
-                    say(f"{row['id']}  {rfc3339(row['quarantined_at_ms'])}  {row['subject']}  {row['reason']}")
-                return 0
-            found = await read_quarantined(connection, number)
-    if found is None:
-        sys.stderr.write("no such event in quarantine" + "\n")
+async def quarantine_list(settings: Settings) -> int:
+    async with opened(settings) as engine, engine.connect() as connection:
+        for item in await list_quarantine(connection, LIST_MAX):
+            say(f"{item.id}  {rfc3339(item.quarantined_at_ms)}  {item.subject}  {item.reason}")
+    return 0
+
+
+async def quarantine_show(settings: Settings, number: int) -> int:
+    async with opened(settings) as engine, engine.connect() as connection:
+        item = await read_quarantined(connection, number)
+    if item is None:
+        sys.stderr.write("no such event in quarantine\n")
         return 1
     for name in ("id", "subject", "stream_sequence", "reason", "boot_epoch", "edge_seq", "grant_id", "settled_at_ms"):
-        say(f"{name}: {found[name]}")
-    say(bytes(found["payload"]).decode(errors="backslashreplace"))
+        say(f"{name}: {getattr(item, name)}")
+    say(item.payload.decode(errors="backslashreplace"))
+    return 0
+
+
+async def quarantine_retry(settings: Settings, number: int) -> int:
+    async with opened(settings) as engine:
+        try:
+            say(f"settled event {await retry_quarantined(make_context(settings, engine), number)}")
+        except DomainError as error:
+            sys.stderr.write(error.message + "\n")
+            return 1
     return 0
 
 
@@ -95,7 +101,7 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _print_differences(differences: tuple[Difference, ...]) -> None:
+def _say_differences(differences: tuple[Difference, ...]) -> None:
     for difference in differences:
         say(f"{difference.check}: {difference.what}: expected {difference.expected}, found {difference.found}")
 

@@ -24,6 +24,7 @@ from tt_billing.jobs.reconciliation import reconcile_now
 from tt_billing.jobs.sweeper import Sweeper
 from tt_billing.jobs.usage_purge import purge_usage
 from tt_billing.settings import Settings
+from tt_billing.store.database import PostgresDatabase
 from tt_billing.store.outbox import OUTBOX
 from tt_billing.store.positions import read_position
 from tt_billing.store.rows import run
@@ -92,11 +93,13 @@ class Service:
         self._spawn(batch.run())
         self._spawn(consumer.run())
         self._spawn(relay.run(self._stopping))
-        self._spawn(Sweeper(context, nc, settings.lost_grant_s).run(self._stopping))
+        self._spawn(Sweeper(context, self._engine, nc, settings.lost_grant_s).run(self._stopping))
         self._spawn(self._chores(context, nc).run(self._stopping))
         server = self._server = RpcServer(nc, "billing", VERSION)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
+        # The broker knows the subscriptions before readiness is told.
+        await nc.flush()
         log.info("billing serves")
 
     def _chores(self, context: Context, nc: Client) -> Chores:
@@ -170,7 +173,7 @@ class Service:
 def make_context(settings: Settings, engine: AsyncEngine, relay: OutboxRelay | None = None) -> Context:
     """What the use cases get; without a relay the outbox waits for the service's."""
     return Context(
-        engine=engine,
+        database=PostgresDatabase(engine),
         terms=GrantTerms(soft_ttl_s=settings.grant_soft_ttl_s, hard_ttl_s=settings.grant_hard_ttl_s),
         now_ms=steady_clock(),
         poke_outbox=relay.poke if relay is not None else lambda: None,

@@ -1,7 +1,7 @@
 """Loads and saves a Book: the one way in which balances change.
 
-Invariant (the lock discipline): wallets are locked first, in the order of their account ids; a wallet's lock covers its grants, holds, key
-months and key windows. A few wide statements a transaction, however many rows.
+Invariant (the lock discipline): wallets are locked first, in the order of their account ids; a wallet's lock covers
+its grants, holds, key months and key windows. A few wide statements a transaction, however many rows.
 """
 
 from collections.abc import Iterable

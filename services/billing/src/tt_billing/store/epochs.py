@@ -1,15 +1,15 @@
 """Boot epochs of edges and how far each is settled.
 
-Invariant: `watermark` is the highest sequence up to which every event is settled or quarantined, as computed from those rows themselves; it
-never goes back. Settlement does not write here, so it never waits here.
+Invariant: `watermark` is the highest sequence up to which every event is settled or quarantined, as computed from
+those rows themselves; it never goes back. Settlement does not write here, so it never waits here.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.records import Gap
 from tt_billing.store.rows import run
 
 WALK_MAX: Final = 50_000
@@ -36,14 +36,6 @@ _ADVANCE: Final = (
     " UPDATE edge_epochs e SET watermark = GREATEST(e.watermark, run.top) FROM run"
     " WHERE e.boot_epoch = :boot_epoch AND run.top > e.watermark RETURNING e.watermark"
 )
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """An epoch with settled events beyond one that is missing."""
-
-    boot_epoch: str
-    edge_id: str
-    watermark: int
 
 
 async def note_epoch(connection: AsyncConnection, boot_epoch: str, edge_id: str, last_seq: int, now_ms: int) -> None:

@@ -3,31 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.records import OtherGrant
 from tt_billing.store.rows import run
 
 SWEEP_MAX = 500
 
 
-class Other(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recall needs to know of a grant."""
-
-    grant_id: str
-    account_id: str
-    key_id: str
-    month: str
-    state: str
-    held_nanousd: int
-    slice_requests: int
-    slice_tokens: int
-    slice_concurrency: int
-    requests_all_used: bool
-
-
-async def alive_grants(connection: AsyncConnection, accounts: Sequence[str]) -> list[Other]:
+async def alive_grants(connection: AsyncConnection, accounts: Sequence[str]) -> list[OtherGrant]:
     """Open and lost grants of the accounts that have something in hand."""
     result = await run(
         connection,
@@ -38,7 +22,7 @@ async def alive_grants(connection: AsyncConnection, accounts: Sequence[str]) -> 
         " WHERE g.account_id = ANY(:accounts) AND g.state <> 'ended' AND g.state IN ('open', 'lost')",
         accounts=list(accounts),
     )
-    return [Other(**row) for row in result.mappings()]
+    return [OtherGrant(**row) for row in result.mappings()]
 
 
 async def grant_accounts(connection: AsyncConnection, grant_ids: Sequence[str]) -> dict[str, str]:
@@ -49,7 +33,7 @@ async def grant_accounts(connection: AsyncConnection, grant_ids: Sequence[str]) 
     return {row.grant_id: row.account_id for row in result}
 
 
-async def silent_grants(connection: AsyncConnection) -> Sequence[RowMapping]:
+async def silent_grants(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Grants past their hard expiry, not yet lost: (grant_id, account_id)."""
     return await _rows(
         connection,
@@ -60,7 +44,7 @@ async def silent_grants(connection: AsyncConnection) -> Sequence[RowMapping]:
 
 async def finished_lost_grants(
     connection: AsyncConnection, lost_grant_s: float, settled_seq: int, stream_last_seq: int
-) -> Sequence[RowMapping]:
+) -> list[tuple[str, str]]:
     """Lost grants whose time is over and whose events, if there were any in USAGE, are settled.
 
     A stream that was made anew (its last sequence is below the one remembered) holds nothing that could be waited for.
@@ -76,7 +60,7 @@ async def finished_lost_grants(
     )
 
 
-async def grants_of_closed_epochs(connection: AsyncConnection) -> Sequence[RowMapping]:
+async def grants_of_closed_epochs(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Grants of epochs that are over and settled to their last event."""
     return await _rows(
         connection,
@@ -85,7 +69,7 @@ async def grants_of_closed_epochs(connection: AsyncConnection) -> Sequence[RowMa
     )
 
 
-async def overdue_holds(connection: AsyncConnection) -> Sequence[RowMapping]:
+async def overdue_holds(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Direct holds past their time: (hold_id, account_id)."""
     return await _rows(
         connection,
@@ -94,5 +78,6 @@ async def overdue_holds(connection: AsyncConnection) -> Sequence[RowMapping]:
     )
 
 
-async def _rows(connection: AsyncConnection, sql: str, **parameters: Any) -> Sequence[RowMapping]:
-    return (await run(connection, sql, max=SWEEP_MAX, **parameters)).mappings().all()
+async def _rows(connection: AsyncConnection, sql: str, **parameters: Any) -> list[tuple[str, str]]:
+    result = await run(connection, sql, max=SWEEP_MAX, **parameters)
+    return [(row[0], row.account_id) for row in result]

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.book import Wallet
+from tt_billing.domain.records import RequestBefore
 from tt_billing.store.rows import run
 from tt_common.contracts.wallets import Entry
 
@@ -46,8 +48,8 @@ def _entry(row: RowMapping) -> Entry:
     return Entry(**fields)
 
 
-async def account_and_body_of(connection: AsyncConnection, source: str, source_id: str) -> tuple[str, str] | None:
-    """(account, body hash) of a request that was carried out before, or None."""
+async def request_before(connection: AsyncConnection, source: str, source_id: str) -> RequestBefore | None:
+    """What a request id has done before, or None."""
     result = await run(
         connection,
         "SELECT account_id, details ->> 'body_sha256' AS body FROM ledger WHERE source = :source AND source_id = :source_id",
@@ -55,7 +57,14 @@ async def account_and_body_of(connection: AsyncConnection, source: str, source_i
         source_id=source_id,
     )
     row = result.first()
-    return None if row is None else (row.account_id, row.body)
+    return None if row is None else RequestBefore(row.account_id, row.body)
+
+
+async def read_wallet(connection: AsyncConnection, account_id: str) -> Wallet:
+    """Without a lock; an empty one for an unknown account."""
+    result = await run(connection, "SELECT * FROM wallets WHERE account_id = :account_id", account_id=account_id)
+    row = result.mappings().first()
+    return Wallet(account_id=account_id) if row is None else Wallet(**row)
 
 
 async def key_spend(connection: AsyncConnection, key_ids: Sequence[str], month: str) -> dict[str, tuple[int, int]]:

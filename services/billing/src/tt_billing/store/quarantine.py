@@ -1,26 +1,15 @@
 """Events that billing could not understand, kept as they came, for a person to look at."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 import msgspec
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.records import Poison, Quarantined
 from tt_billing.store.rows import run
 
-
-class Poison(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in quarantine; epoch, sequence and grant where they could be read."""
-
-    payload_sha256: bytes
-    subject: str
-    stream_sequence: int
-    payload: bytes
-    reason: str
-    boot_epoch: str | None
-    edge_seq: int | None
-    grant_id: str | None
+_COLUMNS: Final = ", ".join(Quarantined.__struct_fields__)
 
 
 async def add_poison(connection: AsyncConnection, poison: Poison, now_ms: int) -> bool:
@@ -36,24 +25,30 @@ async def add_poison(connection: AsyncConnection, poison: Poison, now_ms: int) -
     return result.first() is not None
 
 
-async def list_quarantine(connection: AsyncConnection, limit: int) -> Sequence[RowMapping]:
-    """Those that wait, newest first, without their payloads."""
-    return await _rows(
+async def list_quarantine(connection: AsyncConnection, limit: int) -> list[Quarantined]:
+    """Those that wait, newest first."""
+    result = await run(
         connection,
-        "SELECT id, subject, reason, boot_epoch, edge_seq, grant_id, quarantined_at_ms FROM quarantine"
-        " WHERE settled_at_ms IS NULL ORDER BY id DESC LIMIT :limit",
+        f"SELECT {_COLUMNS} FROM quarantine WHERE settled_at_ms IS NULL ORDER BY id DESC LIMIT :limit",
         limit=limit,
     )
+    return [_quarantined(row) for row in result.mappings()]
 
 
-async def read_quarantined(connection: AsyncConnection, number: int) -> RowMapping | None:
-    rows = await _rows(connection, "SELECT * FROM quarantine WHERE id = :id", id=number)
-    return rows[0] if rows else None
+async def read_quarantined(connection: AsyncConnection, number: int) -> Quarantined | None:
+    result = await run(connection, f"SELECT {_COLUMNS} FROM quarantine WHERE id = :id", id=number)
+    row = result.mappings().first()
+    return None if row is None else _quarantined(row)
 
 
 async def mark_settled(connection: AsyncConnection, number: int, now_ms: int) -> None:
     await run(connection, "UPDATE quarantine SET settled_at_ms = :now WHERE id = :id", now=now_ms, id=number)
 
 
-async def _rows(connection: AsyncConnection, sql: str, **parameters: Any) -> Sequence[RowMapping]:
-    return (await run(connection, sql, **parameters)).mappings().all()
+async def count_quarantined(connection: AsyncConnection) -> int:
+    """Events that wait for a person."""
+    return int((await run(connection, "SELECT count(*) FROM quarantine WHERE settled_at_ms IS NULL")).scalar_one())
+
+
+def _quarantined(row: RowMapping) -> Quarantined:
+    return Quarantined(**{**row, "payload": bytes(row["payload"])})

@@ -1,14 +1,16 @@
-"""What must agree with what: the comparisons of the reconciliation, as queries of (what, expected, found). They change nothing."""
+"""What must agree with what: the comparisons of the reconciliation, as queries of (what, expected, found).
 
-from collections.abc import AsyncIterator
+They change nothing.
+"""
+
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, text
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.records import Difference
+from tt_billing.store.replay import compare, replay_differences
 from tt_billing.store.rows import run
-
-READ_AHEAD: Final = 1000
 
 _TRANSFERS: Final = """
 SELECT 'seq ' || seq AS what, 'a known kind of transfer' AS expected, kind || ': ' || debit || ' to ' || credit AS found
@@ -83,26 +85,20 @@ CHECKS: Final = {
     "charges are revenue, by day and price": _REVENUE,
     "closed epochs cost what the edge says": _EPOCH_SUMS,
 }
-GAP_CHECK: Final = ("no event is missing", _GAPS)
+GAP_CHECK: Final = "no event is missing"
+REPLAY_CHECK: Final = "replay gives the stored projections"
 
 
-async def stream_events(connection: AsyncConnection, after: int) -> AsyncIterator[RowMapping]:
-    """Unflagged events above a position, in order, without holding them all in memory."""
-    result = await connection.stream(
-        text(
-            "SELECT position, id, price_version, cost_nanousd, event FROM usage_events WHERE position > :after AND flags = ''"
-            " ORDER BY position"
-        ),
-        {"after": after},
-        execution_options={"yield_per": READ_AHEAD},
-    )
-    async for row in result.mappings():
-        yield row
-
-
-async def count_quarantined(connection: AsyncConnection) -> int:
-    """Events that wait for a person."""
-    return int((await run(connection, "SELECT count(*) FROM quarantine WHERE settled_at_ms IS NULL")).scalar_one())
+async def reconcile_differences(connection: AsyncConnection, now_ms: int) -> tuple[tuple[str, ...], list[Difference]]:
+    """Every check that is a query: (the names of the checks, what they found)."""
+    found = [
+        msgspec.structs.replace(d, check=REPLAY_CHECK, what=f"{d.check} {d.what}")
+        for d in await replay_differences(connection)
+    ]
+    for name, sql in CHECKS.items():
+        found += await compare(connection, name, sql)
+    found += await compare(connection, GAP_CHECK, _GAPS, now_ms=now_ms)
+    return (REPLAY_CHECK, *CHECKS, GAP_CHECK), found
 
 
 async def save_report(connection: AsyncConnection, clean: bool, report: str, now_ms: int) -> None:

@@ -2,21 +2,12 @@
 
 from typing import Final
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.records import Difference
 from tt_billing.store.rows import run
 
 DIFFERENCES_MAX: Final = 100
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """`found` is not `expected` (what the log says); both as text."""
-
-    check: str
-    what: str
-    expected: str
-    found: str
 
 
 _WALLETS: Final = """
@@ -76,10 +67,15 @@ ORDER BY 1 LIMIT :max"""
 PROJECTIONS: Final = {"wallets": _WALLETS, "grants": _GRANTS, "holds": _HOLDS, "key_months": _KEY_MONTHS}
 
 
-async def differences(connection: AsyncConnection, check: str, sql: str, **parameters: int) -> list[Difference]:
+async def replay_differences(connection: AsyncConnection) -> list[Difference]:
+    """Of all projections."""
+    return [d for name, sql in PROJECTIONS.items() for d in await compare(connection, name, sql)]
+
+
+async def compare(connection: AsyncConnection, check: str, sql: str, **parameters: int) -> list[Difference]:
     """Run one comparison: a query of (what, expected, found) with a limit `:max`."""
     result = await run(connection, sql, max=DIFFERENCES_MAX, **parameters)
-    return [Difference(check, row.what, str(row.expected), str(row.found)) for row in result]
+    return [Difference(check, str(row.what), str(row.expected), str(row.found)) for row in result]
 
 
 async def ledger_size(connection: AsyncConnection) -> int:

@@ -1,20 +1,22 @@
 """The record of usage: one row an event, append-only, in booking order.
 
-Positions are handed out before commits, so a reader could pass one that is not committed yet. Writers therefore hold a shared advisory lock from their
-first position to their commit, and a reader takes it alone for a moment to learn how far everything is committed.
+Positions are handed out before commits, so a reader could pass one that is not committed yet. Writers therefore hold
+a shared advisory lock from their first position to their commit, and a reader takes it alone for a moment to learn
+how far everything is committed.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tt_billing.domain.records import BookedUsage, TwinRow, UsageRow
 from tt_billing.store.rows import columns, insert_sql, run
 
 POSITIONS_LOCK: Final = 7_305_020
+READ_AHEAD: Final = 1000
 
 _EVENTS: Final = {
     "id": "uuid",
@@ -42,40 +44,9 @@ _TWINS: Final = {
     "cost_nanousd": "bigint",
     "booked_at_ms": "bigint",
 }
+_BOOKED: Final = "SELECT position, event, cost_nanousd, charged_nanousd, price_version, booked_at_ms FROM usage_events"
 _ADD_EVENTS: Final = insert_sql("usage_events", _EVENTS)
 _ADD_TWINS: Final = insert_sql("epoch_twins", _TWINS)
-
-
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event to record; `event` is the payload as it was received, `flags` are billing's, joined by commas."""
-
-    id: UUID
-    account_id: str
-    key_id: str
-    grant_id: str
-    edge_id: str
-    boot_epoch: str
-    edge_seq: int
-    model: str
-    outcome: str
-    month: str
-    cost_nanousd: int
-    charged_nanousd: int
-    price_version: str
-    flags: str
-    event: bytes
-    booked_at_ms: int
-
-
-class TwinRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A second event of an idempotent call: it counts for its epoch and grant, and charges nothing."""
-
-    boot_epoch: str
-    edge_seq: int
-    id: UUID
-    grant_id: str
-    cost_nanousd: int
-    booked_at_ms: int
 
 
 async def known_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
@@ -105,7 +76,7 @@ async def append_usage(connection: AsyncConnection, events: Sequence[UsageRow], 
         await run(connection, _ADD_TWINS, **columns(twins, _TWINS))
 
 
-async def read_usage(engine: AsyncEngine, after: int, limit: int) -> Sequence[RowMapping]:
+async def read_usage(engine: AsyncEngine, after: int, limit: int) -> list[BookedUsage]:
     """Rows above position `after`, in order; never skips one that commits later."""
     async with engine.begin() as connection:
         await run(connection, "SELECT pg_advisory_xact_lock(:lock)", lock=POSITIONS_LOCK)
@@ -113,21 +84,33 @@ async def read_usage(engine: AsyncEngine, after: int, limit: int) -> Sequence[Ro
     async with engine.connect() as connection:
         result = await run(
             connection,
-            "SELECT position, charged_nanousd, booked_at_ms, event FROM usage_events"
-            " WHERE position > :after AND position <= :settled_to ORDER BY position LIMIT :limit",
+            f"{_BOOKED} WHERE position > :after AND position <= :settled_to ORDER BY position LIMIT :limit",
             after=after,
             settled_to=settled_to,
             limit=limit,
         )
-        return result.mappings().all()
+        return [_booked(row) for row in result.mappings()]
 
 
-async def read_receipt(connection: AsyncConnection, account_id: str, event_id: UUID) -> RowMapping | None:
+async def read_booked(connection: AsyncConnection, account_id: str, event_id: UUID) -> BookedUsage | None:
+    """One event of one account."""
     result = await run(
-        connection,
-        "SELECT event, cost_nanousd, charged_nanousd, price_version, booked_at_ms FROM usage_events"
-        " WHERE id = :id AND account_id = :account_id",
-        id=event_id,
-        account_id=account_id,
+        connection, f"{_BOOKED} WHERE id = :id AND account_id = :account_id", id=event_id, account_id=account_id
     )
-    return result.mappings().first()
+    row = result.mappings().first()
+    return None if row is None else _booked(row)
+
+
+async def stream_unflagged(connection: AsyncConnection, after: int) -> AsyncIterator[BookedUsage]:
+    """Events above a position that were charged as they came, in order, without holding them all in memory."""
+    result = await connection.stream(
+        text(f"{_BOOKED} WHERE position > :after AND flags = '' ORDER BY position"),
+        {"after": after},
+        execution_options={"yield_per": READ_AHEAD},
+    )
+    async for row in result.mappings():
+        yield _booked(row)
+
+
+def _booked(row: RowMapping) -> BookedUsage:
+    return BookedUsage(**{**row, "event": bytes(row["event"])})

@@ -1,22 +1,19 @@
-"""Open, extend or renew a grant; where money or slices are short, recall what other grants have unreserved and decide again.
+"""Open, extend or renew a grant; where money or slices are short, recall what other grants have unreserved and decide
+again.
 
-Invariant: a refusal is given on complete knowledge only. A grant that might hold something free and did not answer makes it
-`grant_incomplete_knowledge`, which says: try again.
+Invariant: a refusal is given on complete knowledge only. A grant that might hold something free and did not answer
+makes it `grant_incomplete_knowledge`, which says: try again.
 """
 
-from collections.abc import Awaitable, Callable, Collection
-
 from tt_billing.domain.grants import Refusal
-from tt_billing.store.grants import Other
+from tt_billing.domain.records import OtherGrant
 from tt_billing.usecases.grant_batch import GrantBatch, Refused
+from tt_billing.usecases.ports import RecallGrants
 from tt_common.contracts.grants import ChangeGrant, GrantReply
 from tt_common.errors import DomainError
 
 RECALL_ROUNDS_MAX = 3
 INCOMPLETE_RETRY_S = 1
-
-RecallGrants = Callable[[str, Collection[str]], Awaitable[set[str]]]
-"""Ask the edges to shrink the named grants of an account; returns those that were answered, their shrinks applied."""
 
 
 async def change_grant(batch: GrantBatch, recall: RecallGrants, request: ChangeGrant) -> GrantReply:
@@ -47,12 +44,12 @@ def incomplete_knowledge() -> DomainError:
     )
 
 
-def recallable(outcome: Refused) -> list[Other]:
+def recallable(outcome: Refused) -> list[OtherGrant]:
     """The other grants that may have some of what is short."""
     return [other for other in outcome.others if _has(other, outcome.refusal)]
 
 
-def _has(other: Other, refusal: Refusal) -> bool:
+def _has(other: OtherGrant, refusal: Refusal) -> bool:
     if refusal.shortage == "wallet":
         return other.held_nanousd > 0
     if other.key_id != refusal.key_id:

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from tt_billing.crash_points import CrashCheck
 from tt_billing.domain.grants import GrantTerms
+from tt_billing.usecases.ports import Database
 from tt_common.clock import monotonic_s, now_ms
 
 
@@ -14,7 +13,7 @@ from tt_common.clock import monotonic_s, now_ms
 class Context:
     """One process's billing. `now_ms` never goes back within the process."""
 
-    engine: AsyncEngine
+    database: Database
     terms: GrantTerms
     now_ms: Callable[[], int]
     poke_outbox: Callable[[], None]

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from tt_billing.domain.book import Book, Hold
 from tt_billing.domain.holds import capture_hold, place_hold, release_hold
-from tt_billing.store.book import load_book, save_book
-from tt_billing.store.grants import alive_grants
-from tt_billing.usecases.change_grant import RecallGrants, incomplete_knowledge
+from tt_billing.usecases.change_grant import incomplete_knowledge
 from tt_billing.usecases.context import Context
+from tt_billing.usecases.ports import RecallGrants
 from tt_common.contracts.wallets import CaptureHold, HoldState, PlaceHold, ReleaseHold
 from tt_common.errors import DomainError
 
@@ -48,10 +47,10 @@ async def release(context: Context, request: ReleaseHold) -> HoldState:
 
 
 async def _change(context: Context, hold_id: str, account_id: str, decide: Callable[[Book], Hold]) -> HoldState:
-    async with context.engine.begin() as connection:
-        book = await load_book(connection, context.now_ms(), [account_id], hold_ids=[hold_id])
+    async with context.database.begin() as unit:
+        book = await unit.load_book(context.now_ms(), [account_id], hold_ids=[hold_id])
         hold = decide(book)
-        await save_book(connection, book)
+        await unit.save_book(book)
     if book.events:
         context.poke_outbox()
     return HoldState(
@@ -64,8 +63,8 @@ async def _change(context: Context, hold_id: str, account_id: str, decide: Calla
 
 
 async def _holding_grants(context: Context, account_id: str) -> tuple[set[str], set[str]]:
-    async with context.engine.connect() as connection:
-        others = [other for other in await alive_grants(connection, [account_id]) if other.held_nanousd > 0]
+    async with context.database.begin() as unit:
+        others = [other for other in await unit.alive_grants([account_id]) if other.held_nanousd > 0]
     return (
         {other.grant_id for other in others if other.state == "open"},
         {other.grant_id for other in others if other.state == "lost"},

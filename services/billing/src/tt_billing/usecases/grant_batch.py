@@ -1,7 +1,8 @@
 """Group commit of grant changes: whatever waits is decided in one transaction.
 
-Invariant: a batch is decided in memory under its wallets' locks, saved in a few statements, committed, and only then answered. A rule that says no to
-one command concerns that command alone; a database that says no makes every command of the batch `unavailable`, to be sent again.
+Invariant: a batch is decided in memory under its wallets' locks, saved in a few statements, committed, and only then
+answered. A rule that says no to one command concerns that command alone; a database that says no makes every command
+of the batch `unavailable`, to be sent again.
 """
 
 import asyncio
@@ -9,13 +10,10 @@ import logging
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from tt_billing.domain.book import Book
 from tt_billing.domain.grants import Refusal, change_grant, shrink_grant
-from tt_billing.store.book import load_book, save_book
-from tt_billing.store.epochs import note_epoch
-from tt_billing.store.grants import Other, alive_grants
+from tt_billing.domain.records import OtherGrant
 from tt_billing.usecases.context import Context
 from tt_common.contracts.grants import ChangeGrant, GrantReply, ShrinkGrant
 from tt_common.errors import DomainError, Unavailable
@@ -31,7 +29,7 @@ class Refused(msgspec.Struct, frozen=True):
     """A refusal with the account's other grants as they were in the same transaction."""
 
     refusal: Refusal
-    others: tuple[Other, ...]
+    others: tuple[OtherGrant, ...]
 
 
 Command = ChangeGrant | tuple[ShrinkGrant, ...]
@@ -90,8 +88,8 @@ class GrantBatch:
     async def _decide(self, batch: Sequence[Waiting]) -> Sequence[Result]:
         try:
             return await self._transact([command for command, _ in batch])
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("grant changes not decided", extra={"commands": len(batch), "error": type(error).__name__})
+        except Unavailable:
+            log.warning("grant changes not decided", extra={"commands": len(batch)})
         except Exception:
             log.exception("grant changes not decided", extra={"commands": len(batch)})
         return [Unavailable("the ledger can't be written now")] * len(batch)
@@ -99,23 +97,22 @@ class GrantBatch:
     async def _transact(self, commands: Sequence[Command]) -> Sequence[Result]:
         changes = [command for command in commands if isinstance(command, ChangeGrant)]
         shrinks = [shrink for command in commands if isinstance(command, tuple) for shrink in command]
-        async with self._context.engine.begin() as connection:
-            book = await load_book(
-                connection,
+        async with self._context.database.begin() as unit:
+            book = await unit.load_book(
                 self._context.now_ms(),
                 [*(change.key.account_id for change in changes), *(shrink.account_id for shrink in shrinks)],
                 grant_ids=[*(change.grant_id for change in changes), *(shrink.grant_id for shrink in shrinks)],
                 key_ids=[change.key.key_id for change in changes],
             )
             decisions = [self._apply(book, command) for command in commands]
-            await save_book(connection, book)
+            await unit.save_book(book)
             epochs = {
                 change.boot_epoch: change.edge_id for change in changes if change.boot_epoch not in self._known_epochs
             }
             for boot_epoch in sorted(epochs):
-                await note_epoch(connection, boot_epoch, epochs[boot_epoch], 0, book.booked_at_ms)
+                await unit.note_epoch(boot_epoch, epochs[boot_epoch], 0, book.booked_at_ms)
             refused = {decision.account_id for decision in decisions if isinstance(decision, Refusal)}
-            others = await alive_grants(connection, sorted(refused)) if refused else []
+            others = await unit.alive_grants(sorted(refused)) if refused else []
             self._context.crash("mid_grant")
         if len(self._known_epochs) > WATERMARKS_MAX:
             self._known_epochs.clear()
@@ -139,7 +136,7 @@ class GrantBatch:
         return decision
 
 
-def _result(decision: GrantReply | Refusal | DomainError | None, others: Sequence[Other]) -> Result:
+def _result(decision: GrantReply | Refusal | DomainError | None, others: Sequence[OtherGrant]) -> Result:
     if not isinstance(decision, Refusal):
         return decision
     mine = tuple(o for o in others if o.account_id == decision.account_id and o.grant_id != decision.grant_id)

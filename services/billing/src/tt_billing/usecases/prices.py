@@ -1,15 +1,6 @@
 """Publish immutable price versions and keep the edges' copy of them complete."""
 
 from tt_billing.domain.prices import check_rates, next_version, price_record
-from tt_billing.store.outbox import enqueue_events
-from tt_billing.store.prices import (
-    add_version,
-    lock_model,
-    priced_models,
-    push_record,
-    save_revision,
-    versions_of,
-)
 from tt_billing.usecases.context import Context
 from tt_common.contracts.events import PricePublished
 from tt_common.contracts.wallets import ListPrices, PriceList, PublishPrice
@@ -21,15 +12,15 @@ async def publish_price(context: Context, request: PublishPrice) -> Price:
     """The new version; the newest one where its rates are the same, so a repetition is harmless."""
     check_rates(request)
     now_ms = context.now_ms()
-    async with context.engine.begin() as connection:
-        revision = await lock_model(connection, request.model) + 1
-        versions = await versions_of(connection, request.model)
+    async with context.database.begin() as unit:
+        revision = await unit.lock_model(request.model) + 1
+        versions = await unit.versions_of(request.model)
         price = next_version(versions, request, now_ms)
         if price is None:
             return versions[-1]
-        await add_version(connection, price, request.actor)
-        await save_revision(connection, request.model, revision)
-        await push_record(connection, price_record(request.model, revision, (*versions, price), now_ms))
+        await unit.add_version(price, request.actor)
+        await unit.save_revision(request.model, revision)
+        await unit.push_record(price_record(request.model, revision, (*versions, price), now_ms))
         published = PricePublished(
             id=derived_event_id("price_published", price.version),
             model=price.model,
@@ -37,14 +28,14 @@ async def publish_price(context: Context, request: PublishPrice) -> Price:
             starts_at_ms=price.starts_at_ms,
             booked_at_ms=now_ms,
         )
-        await enqueue_events(connection, [published])
+        await unit.enqueue_events([published])
     context.poke_outbox()
     return price
 
 
 async def list_prices(context: Context, request: ListPrices) -> PriceList:
-    async with context.engine.connect() as connection:
-        versions = await versions_of(connection, request.model)
+    async with context.database.begin() as unit:
+        versions = await unit.versions_of(request.model)
     if request.model is not None:
         return PriceList(prices=versions)
     by_model: dict[str, list[Price]] = {}
@@ -57,12 +48,12 @@ async def list_prices(context: Context, request: ListPrices) -> PriceList:
 
 async def push_all_prices(context: Context) -> int:
     """Put every record again, so that a bucket that lost some is whole. Edges ignore what they have."""
-    async with context.engine.connect() as connection:
-        models = await priced_models(connection)
+    async with context.database.begin() as unit:
+        models = await unit.priced_models()
     for model in models:
-        async with context.engine.begin() as connection:
-            revision = await lock_model(connection, model)
-            versions = await versions_of(connection, model)
-            await push_record(connection, price_record(model, revision, versions, context.now_ms()))
+        async with context.database.begin() as unit:
+            revision = await unit.lock_model(model)
+            versions = await unit.versions_of(model)
+            await unit.push_record(price_record(model, revision, versions, context.now_ms()))
     context.poke_outbox()
     return len(models)

@@ -4,24 +4,15 @@ A difference is corrected by new entries, made by a person.
 """
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.store.prices import find_version
-from tt_billing.store.reconcile import (
-    CHECKS,
-    GAP_CHECK,
-    count_quarantined,
-    last_rated_position,
-    save_report,
-    stream_events,
-)
-from tt_billing.store.replay import DIFFERENCES_MAX, PROJECTIONS, Difference, differences
+from tt_billing.domain.records import Difference
 from tt_billing.usecases.context import Context
-from tt_billing.usecases.replay import snapshot
+from tt_billing.usecases.ports import Unit
 from tt_common.contracts.events import UsageEvent
 from tt_common.rating import Price, cost_nanousd
 
 RATING_CHECK = "receipts are rated right"
+DIFFERENCES_MAX = 100
 
 _decoder = msgspec.json.Decoder(UsageEvent)
 
@@ -42,40 +33,35 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def reconcile(context: Context, usage_backlog: int | None, *, whole: bool) -> Report:
     """Run every check on one snapshot and store the report. `whole` rates every receipt again, else those since the last clean run."""
     now_ms = context.now_ms()
-    async with context.engine.connect() as connection:
-        connection = await snapshot(connection)
-        found: list[Difference] = []
-        checks = {f"{name} replay from the ledger": sql for name, sql in PROJECTIONS.items()} | CHECKS
-        for name, sql in checks.items():
-            found += await differences(connection, name, sql)
-        found += await differences(connection, *GAP_CHECK, now_ms=now_ms)
-        after = 0 if whole else await last_rated_position(connection)
-        rated, position, wrong = await _rate_again(connection, after)
+    async with context.database.snapshot() as unit:
+        checks, found = await unit.reconcile_differences(now_ms)
+        after = 0 if whole else await unit.last_rated_position()
+        rated, position, wrong = await _rate_again(unit, after)
         report = Report(
             made_at_ms=now_ms,
             clean=not found and not wrong,
-            checks=(*checks, GAP_CHECK[0], RATING_CHECK),
+            checks=(*checks, RATING_CHECK),
             differences=(*found, *wrong),
             rated=rated,
             rated_to_position=position,
-            quarantined=await count_quarantined(connection),
+            quarantined=await unit.count_quarantined(),
             usage_backlog=usage_backlog,
         )
-    async with context.engine.begin() as connection:
-        await save_report(connection, report.clean, msgspec.json.encode(report).decode(), now_ms)
+    async with context.database.begin() as unit:
+        await unit.save_report(report.clean, msgspec.json.encode(report).decode(), now_ms)
     return report
 
 
-async def _rate_again(connection: AsyncConnection, after: int) -> tuple[int, int, list[Difference]]:
+async def _rate_again(unit: Unit, after: int) -> tuple[int, int, list[Difference]]:
     prices: dict[str, Price | None] = {}
     wrong: list[Difference] = []
     rated, position = 0, after
-    async for row in stream_events(connection, after):
-        version: str = row["price_version"]
+    async for row in unit.stream_unflagged(after):
+        version = row.price_version
         if version not in prices:
-            prices[version] = await find_version(connection, version)
-        rated, position = rated + 1, row["position"]
-        difference = rating_difference(_decoder.decode(row["event"]), row["cost_nanousd"], prices[version])
+            prices[version] = await unit.find_version(version)
+        rated, position = rated + 1, row.position
+        difference = rating_difference(_decoder.decode(row.event), row.cost_nanousd, prices[version])
         if difference is not None and len(wrong) < DIFFERENCES_MAX:
             wrong.append(difference)
     return rated, position, wrong

@@ -1,7 +1,8 @@
 """Settle a batch of usage events in one transaction: charge what is new, count twins, quarantine poison.
 
-Invariant: an event id is charged once; a (boot epoch, sequence) is recorded once. Everything that a batch says is committed together, with the stream's
-position; the caller acknowledges afterwards. Debits commute, so the order and the number of consumers don't matter.
+Invariant: an event id is charged once; a (boot epoch, sequence) is recorded once. Everything that a batch says is
+committed together, with the stream's position; the caller acknowledges afterwards. Debits commute, so the order and
+the number of consumers don't matter.
 """
 
 import hashlib
@@ -10,18 +11,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.book import Book
 from tt_billing.domain.grants import count_event
 from tt_billing.domain.intake import PoisonEvent, decode_usage, traces_of
+from tt_billing.domain.records import Poison, TwinRow, UsageRow
 from tt_billing.domain.settlement import charge_of, settle_event
-from tt_billing.store.book import load_book, save_book
-from tt_billing.store.grants import grant_accounts
-from tt_billing.store.positions import save_position
-from tt_billing.store.quarantine import Poison, add_poison
-from tt_billing.store.usage_events import TwinRow, UsageRow, append_usage, known_ids, settled_sequences
 from tt_billing.usecases.context import Context
+from tt_billing.usecases.ports import Unit
 from tt_common.bus.consumer import StreamPosition
 from tt_common.contracts.events import UsageEvent, WalletOverdrawn
 
@@ -47,10 +44,10 @@ class Readable(msgspec.Struct, frozen=True):
 async def settle_usage(context: Context, deliveries: Sequence[Delivery], stream: str, created: str) -> set[int]:
     """Returns the sequences of poison messages, now in quarantine. Raises on any database error: nothing was settled."""
     readable, poison = sort_out(deliveries)
-    async with context.engine.begin() as connection:
-        book = await settle_in(connection, context.now_ms(), readable, poison)
+    async with context.database.begin() as unit:
+        book = await settle_in(unit, context.now_ms(), readable, poison)
         position = StreamPosition(created, max(delivery.sequence for delivery in deliveries))
-        await save_position(connection, stream, position)
+        await unit.save_position(stream, position)
         context.crash("before_commit")
     if book.events:
         context.poke_outbox()
@@ -82,17 +79,14 @@ def sort_out(deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Poiso
     return readable, poison
 
 
-async def settle_in(
-    connection: AsyncConnection, now_ms: int, readable: Sequence[Readable], poison: Sequence[Poison]
-) -> Book:
+async def settle_in(unit: Unit, now_ms: int, readable: Sequence[Readable], poison: Sequence[Poison]) -> Book:
     """The body of the transaction, for the consumer and for retries from quarantine."""
     grant_ids = {item.event.grant_id for item in readable}
     accounts = {item.event.account_id for item in readable}
     poisoned_grants = {item.grant_id for item in poison if item.grant_id is not None}
     if poisoned_grants:
-        accounts.update((await grant_accounts(connection, sorted(poisoned_grants))).values())
-    book = await load_book(
-        connection,
+        accounts.update((await unit.grant_accounts(sorted(poisoned_grants))).values())
+    book = await unit.load_book(
         now_ms,
         accounts,
         grant_ids=grant_ids | poisoned_grants,
@@ -100,12 +94,12 @@ async def settle_in(
     )
     sequences = [(item.event.boot_epoch, item.event.edge_seq) for item in readable]
     sequences += [(p.boot_epoch, p.edge_seq) for p in poison if p.boot_epoch is not None and p.edge_seq is not None]
-    settled = await settled_sequences(connection, sequences)
-    await _quarantine(connection, book, poison, settled)
-    ids = await known_ids(connection, [UUID(item.event.id) for item in readable])
+    settled = await unit.settled_sequences(sequences)
+    await _quarantine(unit, book, poison, settled)
+    ids = await unit.known_ids([UUID(item.event.id) for item in readable])
     events, twins = settle_new(book, readable, ids, settled)
-    await append_usage(connection, events, twins)
-    await save_book(connection, book)
+    await unit.append_usage(events, twins)
+    await unit.save_book(book)
     return book
 
 
@@ -164,11 +158,9 @@ def _twin(book: Book, item: Readable, event_id: UUID) -> TwinRow:
     )
 
 
-async def _quarantine(
-    connection: AsyncConnection, book: Book, poison: Sequence[Poison], settled: set[tuple[str, int]]
-) -> None:
+async def _quarantine(unit: Unit, book: Book, poison: Sequence[Poison], settled: set[tuple[str, int]]) -> None:
     for item in sorted(poison, key=lambda item: item.payload_sha256):
-        added = await add_poison(connection, item, book.booked_at_ms)
+        added = await unit.add_poison(item, book.booked_at_ms)
         grant = book.grants.get(item.grant_id) if item.grant_id is not None else None
         if added and grant is not None and (item.boot_epoch, item.edge_seq) not in settled:
             count_event(book, grant)

@@ -1,26 +1,22 @@
 """What time does to grants and holds, measured on the operational clock.
 
-Silent grants become lost, lost ones end when their events are known to be in, grants of closed epochs end when settled, direct holds expire. Each step
-looks first without locks, then decides again under the wallets' locks. Never ends a grant whose usage may still be on the way.
+Silent grants become lost, lost ones end when their events are known to be in, grants of closed epochs end when
+settled, direct holds expire. Each step looks first without locks, then decides again under the wallets' locks. Never
+ends a grant whose usage may still be on the way.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections.abc import Awaitable, Callable
 
 from tt_billing.domain.book import Book, Grant
 from tt_billing.domain.grants import end_grant, lose_grant
 from tt_billing.domain.holds import expire_hold
-from tt_billing.store import grants as queries
-from tt_billing.store.book import load_book, save_book
-from tt_billing.store.epochs import advance_watermark, closed_unsettled_epochs
 from tt_billing.usecases.context import Context
+from tt_billing.usecases.ports import FoundIds, Unit
 
 log = logging.getLogger(__name__)
 
-FindRows = Callable[[AsyncConnection], Awaitable[Sequence[RowMapping]]]
+FindGrants = Callable[[Unit], Awaitable[FoundIds]]
 
 
 async def lose_silent_grants(context: Context, usage_last_seq: int) -> int:
@@ -34,14 +30,14 @@ async def lose_silent_grants(context: Context, usage_last_seq: int) -> int:
                 extra={"grant_id": grant.grant_id, "edge_id": grant.edge_id, "held_nanousd": grant.held_nanousd},
             )
 
-    return await _for_grants(context, queries.silent_grants, decide)
+    return await _for_grants(context, lambda unit: unit.silent_grants(), decide)
 
 
 async def end_lost_grants(context: Context, lost_grant_s: float, settled_seq: int, usage_last_seq: int) -> int:
     """Lost grants whose time is over, once the consumer has passed (`settled_seq`) what was in USAGE when they were lost."""
 
-    async def find(connection: AsyncConnection) -> Sequence[RowMapping]:
-        return await queries.finished_lost_grants(connection, lost_grant_s, settled_seq, usage_last_seq)
+    async def find(unit: Unit) -> FoundIds:
+        return await unit.finished_lost_grants(lost_grant_s, settled_seq, usage_last_seq)
 
     def decide(book: Book, grant: Grant) -> None:
         overdue_ms = book.clock_ms - int(lost_grant_s * 1000)
@@ -54,36 +50,36 @@ async def end_lost_grants(context: Context, lost_grant_s: float, settled_seq: in
 
 async def end_grants_of_closed_epochs(context: Context) -> int:
     """Grants of epochs that are closed and settled to the last event."""
-    async with context.engine.begin() as connection:
-        for boot_epoch in await closed_unsettled_epochs(connection):
-            await advance_watermark(connection, boot_epoch)
-    return await _for_grants(context, queries.grants_of_closed_epochs, end_grant)
+    async with context.database.begin() as unit:
+        for boot_epoch in await unit.closed_unsettled_epochs():
+            await unit.advance_watermark(boot_epoch)
+    return await _for_grants(context, lambda unit: unit.grants_of_closed_epochs(), end_grant)
 
 
 async def expire_overdue_holds(context: Context) -> int:
     """Direct holds nobody ended in time."""
-    async with context.engine.begin() as connection:
-        rows = await queries.overdue_holds(connection)
+    async with context.database.begin() as unit:
+        rows = await unit.overdue_holds()
         if rows:
-            ids = [row["hold_id"] for row in rows]
-            book = await load_book(connection, context.now_ms(), [row["account_id"] for row in rows], hold_ids=ids)
+            ids, accounts = zip(*rows, strict=True)
+            book = await unit.load_book(context.now_ms(), accounts, hold_ids=ids)
             for hold in book.holds.values():
                 expire_hold(book, hold)
-            await save_book(connection, book)
+            await unit.save_book(book)
     if rows:
         context.poke_outbox()
     return len(rows)
 
 
-async def _for_grants(context: Context, find: FindRows, decide: Callable[[Book, Grant], None]) -> int:
-    async with context.engine.begin() as connection:
-        rows = await find(connection)
+async def _for_grants(context: Context, find: FindGrants, decide: Callable[[Book, Grant], None]) -> int:
+    async with context.database.begin() as unit:
+        rows = await find(unit)
         if rows:
-            ids = [row["grant_id"] for row in rows]
-            book = await load_book(connection, context.now_ms(), [row["account_id"] for row in rows], grant_ids=ids)
+            ids, accounts = zip(*rows, strict=True)
+            book = await unit.load_book(context.now_ms(), accounts, grant_ids=ids)
             for grant in book.grants.values():
                 decide(book, grant)
-            await save_book(connection, book)
+            await unit.save_book(book)
     if rows:
         context.poke_outbox()
     return len(rows)

@@ -4,9 +4,6 @@ from uuid import UUID
 
 import msgspec
 
-from tt_billing.store.ledger import entries_of_source
-from tt_billing.store.prices import find_version
-from tt_billing.store.usage_events import read_receipt, read_usage
 from tt_billing.usecases.context import Context
 from tt_common.contracts.events import UsageEvent
 from tt_common.contracts.wallets import ExportedUsage, ExportUsage, GetReceipt, Receipt, UsagePage
@@ -26,40 +23,40 @@ async def get_receipt(context: Context, request: GetReceipt) -> Receipt:
         event_id = UUID(request.request_id)
     except ValueError:
         raise DomainError("receipt_not_found", "no such receipt") from None
-    async with context.engine.connect() as connection:
-        row = await read_receipt(connection, request.account_id, event_id)
+    async with context.database.begin() as unit:
+        row = await unit.read_booked(request.account_id, event_id)
         if row is None:
             raise DomainError("receipt_not_found", "no such receipt")
-        price = await find_version(connection, row["price_version"])
-        event = _decoder.decode(row["event"])
-        entries = await entries_of_source(connection, "usage", event.id)
+        price = await unit.find_version(row.price_version)
+        event = _decoder.decode(row.event)
+        entries = await unit.entries_of_source("usage", event.id)
     return Receipt(
         event=event,
         price=price,
         lines=tuple(receipt_lines(event.usage, price)) if price is not None else (),
-        cost_nanousd=row["cost_nanousd"],
-        charged_nanousd=row["charged_nanousd"],
+        cost_nanousd=row.cost_nanousd,
+        charged_nanousd=row.charged_nanousd,
         entries=tuple(entries),
-        booked_at_ms=row["booked_at_ms"],
+        booked_at_ms=row.booked_at_ms,
     )
 
 
 async def export_usage(context: Context, request: ExportUsage) -> UsagePage:
     """A page in booking order, shorter than `limit` where it would not fit a message; `next_after` is None at the end."""
     limit = max(1, min(request.limit, EXPORT_MAX))
-    rows = await read_usage(context.engine, request.after, limit)
+    rows = await context.database.read_usage(request.after, limit)
     events: list[ExportedUsage] = []
     size_bytes = 0
     for row in rows:
-        size_bytes += len(row["event"])
+        size_bytes += len(row.event)
         if events and size_bytes > EXPORT_BYTES_MAX:
             break
         events.append(
             ExportedUsage(
-                position=row["position"],
-                charged_nanousd=row["charged_nanousd"],
-                booked_at_ms=row["booked_at_ms"],
-                event=_decoder.decode(row["event"]),
+                position=row.position,
+                charged_nanousd=row.charged_nanousd,
+                booked_at_ms=row.booked_at_ms,
+                event=_decoder.decode(row.event),
             )
         )
     more = len(events) < len(rows) or len(rows) == limit

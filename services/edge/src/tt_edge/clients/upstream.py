@@ -16,6 +16,7 @@ CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
 READ_BYTES: Final = 64 * 1024
 LEFTOVER_S: Final = 0.5
+HEADER_CHARS_MAX: Final = 200
 
 
 class UpstreamFailure(Exception):
@@ -35,8 +36,8 @@ class UpstreamAnswer:
         self._response = response
         self.status = response.status
         headers = response.headers
-        self.content_type = headers.get("content-type", "application/json")
-        self.request_id = headers.get("x-request-id", "")
+        self.content_type = _plain(headers.get("content-type", "application/json"))
+        self.request_id = _plain(headers.get("x-request-id", ""))
         self.retry_after_s = _seconds(headers.get("retry-after"))
 
     async def read(self, bytes_max: int) -> bytes:
@@ -167,6 +168,11 @@ class Upstream:
 def provider_fault(status: int) -> bool:
     """Statuses that say nothing about the caller's request: the next route is tried."""
     return status in (401, 402, 403, 408, 409, 429) or status >= 500 or status < 200 or 300 <= status < 400
+
+
+def _plain(text: str) -> str:
+    """A provider's header fit for an event: aiohttp leaves lone surrogates for bytes that are not UTF-8."""
+    return text[:HEADER_CHARS_MAX].encode("ascii", "replace").decode()
 
 
 def _seconds(text: str | None) -> float | None:

@@ -28,6 +28,8 @@ ANSWER_WAIT_S_MAX: Final = 2.0
 STALE_TRIES: Final = 8
 WAITERS_MAX: Final = 10_000
 MONEY_REFUSALS: Final = frozenset({"billing_shortfall", "api_key_quota_exceeded"})
+REFUSALS: Final = MONEY_REFUSALS | {"rate_limit_exceeded"}
+"""What a caller is told; everything else that billing may say is trouble between services."""
 
 
 class CreditContext(msgspec.Struct, frozen=True):
@@ -161,7 +163,7 @@ class KeyCredit:
         try:
             await self._change(grant, money, missing, head.deadline, queued=asked[1:])
         except DomainError as error:
-            self._refuse(asked, error)
+            self._refuse(asked, _counting(error, head.need, max(grant.free_nanousd, 0)))
 
     def _grant_what_fits(self) -> None:
         while self._waiters:
@@ -187,7 +189,7 @@ class KeyCredit:
             if self._context.clock() < head.deadline:
                 return
             error = billing_unavailable()
-        if isinstance(error, Unavailable) or error.code in ("grant_incomplete_knowledge", "internal"):
+        if error.code not in REFUSALS:
             error = billing_unavailable()
         for waiter in asked:
             if not waiter.future.done() and (waiter is head or _shares_fate(waiter.need, head.need, error)):
@@ -248,6 +250,19 @@ class KeyCredit:
                 if clock() + RETRY_S >= deadline:
                     raise
                 await asyncio.sleep(RETRY_S)
+
+
+def _counting(error: DomainError, need: Need, in_hand_nanousd: int) -> DomainError:
+    """A money refusal with what the grant itself has free: billing speaks only of what it could add to it."""
+    if error.code not in MONEY_REFUSALS:
+        return error
+    data = dict(error.data)
+    for name in ("available_nanousd", "remaining_nanousd"):
+        if name in data:
+            data[name] += in_hand_nanousd
+    if "need_nanousd" in data:
+        data["need_nanousd"] = need.nanousd
+    return DomainError(error.code, error.message, **data)
 
 
 def _shares_fate(need: Need, refused: Need, error: DomainError) -> bool:

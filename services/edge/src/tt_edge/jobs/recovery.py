@@ -23,6 +23,7 @@ from tt_common.contracts.grants import EPOCHS_BEAT, EPOCHS_CLOSE, Ack, CloseEpoc
 from tt_common.contracts.streams import usage_subject
 from tt_common.errors import DomainError
 from tt_edge.clients.pause import pause
+from tt_edge.crash_points import CrashCheck, never
 from tt_edge.journal.folders import Folder, folders, try_claim
 from tt_edge.journal.scan import Epoch, SettledRecord, append_unresolved, delete, scan
 
@@ -39,33 +40,35 @@ GAP_WAIT_S: Final = 60.0
 DAMAGED_SUFFIX: Final = ".damaged"
 
 
-async def recover_for_ever(nc: Client, root: Path, own: Folder, running_epoch: str) -> None:
+async def recover_for_ever(nc: Client, root: Path, own: Folder, running_epoch: str, crash: CrashCheck = never) -> None:
     """Recover the worker's own folder, then every folder of `root` that nobody holds, every SWEEP_EVERY_S.
 
     Ends by cancellation.
     """
     js = nc.jetstream(timeout=PUBLISH_TIMEOUT_S)
-    await recover(nc, js, own, running_epoch)
+    await recover(nc, js, own, running_epoch, crash)
     while True:
         for path in await asyncio.to_thread(folders, root):
             orphan = await asyncio.to_thread(try_claim, path)
             if orphan is None:
                 continue
             try:
-                await recover(nc, js, orphan)
+                await recover(nc, js, orphan, crash=crash)
                 await asyncio.to_thread(orphan.remove_if_empty)
             finally:
                 orphan.release()
         await pause(SWEEP_EVERY_S)
 
 
-async def recover(nc: Client, js: JetStreamContext, folder: Folder, running_epoch: str | None = None) -> None:
+async def recover(
+    nc: Client, js: JetStreamContext, folder: Folder, running_epoch: str | None = None, crash: CrashCheck = never
+) -> None:
     """Bring home every epoch in a held folder but `running_epoch`. Retries with backoff for ever; safe to repeat."""
     backoff_s = BEAT_EVERY_S
     while True:
         try:
             for epoch in await asyncio.to_thread(scan, folder.path, running_epoch):
-                await _bring_home(nc, js, folder, epoch)
+                await _bring_home(nc, js, folder, epoch, crash)
             return
         except (DomainError, nats.errors.Error, TimeoutError, OSError) as error:
             log.warning("recovery waits", extra={"edge_id": folder.edge_id, "error": repr(error)})
@@ -73,15 +76,17 @@ async def recover(nc: Client, js: JetStreamContext, folder: Folder, running_epoc
         backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
 
-async def _bring_home(nc: Client, js: JetStreamContext, folder: Folder, epoch: Epoch) -> None:
+async def _bring_home(nc: Client, js: JetStreamContext, folder: Folder, epoch: Epoch, crash: CrashCheck) -> None:
     log.info(
         "recovering an epoch",
         extra={"boot_epoch": epoch.boot_epoch, "events": len(epoch.settled), "unresolved": len(epoch.unsettled)},
     )
     await asyncio.to_thread(append_unresolved, folder.path, folder.edge_id, epoch)
+    crash("recovery_written")
     begun_s = published_s = monotonic_s()
     watermark = await _beat(nc, folder, epoch)
     await _publish(js, epoch, watermark)
+    crash("recovery_published")
     await _close(nc, folder, epoch)
     while (watermark := await _beat(nc, folder, epoch)) < epoch.last_seq:
         if epoch.missing and watermark + 1 >= epoch.missing[0] and monotonic_s() - begun_s > GAP_WAIT_S:

@@ -137,8 +137,10 @@ class Journal:
         self._seq += 1
         return self._seq
 
-    def settled(self, event: UsageEvent, encoded: bytes) -> Uncovered:
+    def settled(self, event: UsageEvent, encoded: bytes, call_id: str | None = None) -> Uncovered:
         """Record an event (`encoded` is its JSON) and keep it until it is covered. Hand the result to the publisher.
+
+        `call_id` is the id it was started under, where the event has another (see `domain.event_ids`).
 
         Never raises for the disk: if even the reserve can't be written, the event lives in memory alone, and that is
         logged.
@@ -150,9 +152,9 @@ class Journal:
         self._recorded_seq = event.edge_seq
         self._recorded_nanousd += event.cost_nanousd
         self._segments[-1].last_seq = event.edge_seq
-        begun_in = self._open.pop(event.id, None)
+        begun_in = self._open.pop(call_id or event.id, None)
         if begun_in is not None:
-            del begun_in.open_calls[event.id]
+            del begun_in.open_calls[call_id or event.id]
         entry = Uncovered(event, encoded)
         self._uncovered.append(entry)
         self.unsettled_nanousd += event.cost_nanousd

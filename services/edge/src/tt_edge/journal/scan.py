@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from tt_common.contracts.events import UsageEvent
-from tt_common.ids import derived_event_id
 from tt_common.rating import Usage
+from tt_edge.domain.event_ids import uncharged_id, unresolved_id
 from tt_edge.journal import segment
 from tt_edge.journal.segment import SegmentHeader, Started
 
@@ -94,14 +94,11 @@ def _read_epoch(boot_epoch: str, paths: list[Path]) -> Epoch:
     if base is not None:
         epoch.base_seq, epoch.base_nanousd = base.settled_seq, base.settled_nanousd
     epoch.unsettled = [
-        call for call in started.values() if call.id not in finished and unresolved_id(call.id) not in finished
+        call
+        for call in started.values()
+        if finished.isdisjoint((call.id, unresolved_id(call.id), uncharged_id(call.id)))
     ]
     return epoch
-
-
-def unresolved_id(event_id: str) -> str:
-    """The id of the event that says that nobody settled the call `event_id`."""
-    return derived_event_id(event_id, "unresolved")
 
 
 def append_unresolved(folder: Path, edge_id: str, epoch: Epoch) -> None:

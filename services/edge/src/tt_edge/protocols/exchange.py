@@ -28,6 +28,8 @@ class Exchange:
 
     __slots__ = (
         "_drain_s",
+        "_kept_bytes",
+        "_kept_bytes",
         "_patience",
         "_receive",
         "_send",
@@ -55,6 +57,8 @@ class Exchange:
         self.head_sent = False
         self.keeping = False
         self.kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._kept_bytes = 0
         self.kept_head: tuple[int, Headers] = (0, [])
         self._patience: asyncio.Timeout | None = None
         self._drain_s = 0.0
@@ -131,8 +135,9 @@ class Exchange:
 
     def keep(self, data: bytes) -> None:
         """Remember a part of the answer for replays, up to just over what a replay may have."""
-        if self.keeping and sum(map(len, self.kept)) < KEPT_BYTES_MAX:
+        if self.keeping and self._kept_bytes < KEPT_BYTES_MAX:
             self.kept.append(data)
+            self._kept_bytes += len(data)
 
     async def finish(self, data: bytes = b"") -> None:
         """Send the last part and end the answer. What is sent here was given to `keep` before, where it is kept."""

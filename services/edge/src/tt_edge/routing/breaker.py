@@ -41,6 +41,8 @@ class Breaker:
 
     def failed(self, now: float) -> None:
         """Connection failure, time-out, 401, 402, 403, 429 or 5xx."""
+        if self._failures >= FAILURES_TO_OPEN and now < self._open_until:
+            return  # begun before the route was opened, so it is not a probe
         self._failures += 1
         self._probe_until = 0.0
         if self._failures == FAILURES_TO_OPEN:

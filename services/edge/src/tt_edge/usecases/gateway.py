@@ -10,6 +10,7 @@ from tt_common.rating import Price
 from tt_edge.clients.idempotency import Claimed, IdempotencyStore
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
+from tt_edge.crash_points import CrashCheck, never
 from tt_edge.credit.grants import Hold
 from tt_edge.credit.keeper import CreditKeeper
 from tt_edge.domain.estimate import Estimate
@@ -45,6 +46,7 @@ class Gateway:
         journal: Journal,
         publisher: UsagePublisher,
         idempotency: IdempotencyStore,
+        crash: CrashCheck = never,
     ) -> None:
         self.limits = limits
         self.keys = keys
@@ -55,6 +57,7 @@ class Gateway:
         self.journal = journal
         self.publisher = publisher
         self.idempotency = idempotency
+        self.crash = crash
 
 
 class Call:

@@ -1,6 +1,8 @@
 """Response headers of the edge: ids, who served, what it took, and this key's own limits in OpenAI's form."""
 
 from tt_common.clock import monotonic_s
+from tt_common.contracts.records import KeyRecord
+from tt_common.errors import DomainError
 from tt_edge.protocols.exchange import Headers
 from tt_edge.usecases.gateway import Call
 from tt_edge.usecases.settle_call import overhead_ms
@@ -46,10 +48,24 @@ def _add_limits(call: Call, headers: Headers) -> None:
         ]
 
 
+def refused_limit_headers(key: KeyRecord, error: DomainError) -> Headers:
+    """On a 429 of ours: the limit that was reached, nothing left of it, and when it resets. Nothing for other errors."""
+    kind = error.data.get("limit_kind")
+    limit = {"requests": key.requests_per_minute, "tokens": key.tokens_per_minute}.get(str(kind))
+    if error.code != "rate_limit_exceeded" or limit is None:
+        return []
+    return [
+        (f"x-ratelimit-limit-{kind}".encode(), str(limit).encode()),
+        (f"x-ratelimit-remaining-{kind}".encode(), b"0"),
+        (f"x-ratelimit-reset-{kind}".encode(), duration(float(error.data.get("retry_after_s", 0))).encode()),
+    ]
+
+
 def duration(seconds: float) -> str:
     """OpenAI's form: `12ms`, `7.5s`, `1m30s`."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    minutes, rest = divmod(seconds, 60)
-    text = f"{rest:.3f}".rstrip("0").rstrip(".")
-    return f"{int(minutes)}m{text}s" if minutes else f"{text}s"
+    milliseconds = round(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{text}s" if minutes else f"{text}s"

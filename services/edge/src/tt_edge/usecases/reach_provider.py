@@ -51,23 +51,28 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
     breaker = gateway.routes.breaker(route)
     began = monotonic_s()
     breaker.begin(began)
-    status = 0
+    upstream: UpstreamAnswer | None = None
     call.route = route
     try:
         assert call.request is not None
         body = build(call.request, route.upstream_model, call.lowered_limit)
         upstream = await gateway.upstream.send(provider, call.endpoint.removeprefix("/v1"), body, call.id)
-        status = upstream.status
         reached = await _read(gateway, call, upstream)
     except UpstreamFailure as failure:
         ended = monotonic_s()
         breaker.failed(ended)
+        status = 0
+        if upstream is not None:
+            status = upstream.status
+            upstream.close()
         call.attempts.append(
             Attempt(provider=provider.id, error=failure.kind, status=status, duration_ms=int((ended - began) * 1000))
         )
         raise
     except asyncio.CancelledError:
         breaker.abandoned()
+        if upstream is not None:
+            upstream.close()
         raise
     finally:
         call.upstream_s += monotonic_s() - began

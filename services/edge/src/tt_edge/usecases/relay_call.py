@@ -5,6 +5,7 @@ Cheap refusals stand first. Every call that was admitted ends in exactly one nam
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +23,7 @@ from tt_edge.protocols.openai.request import OpenAIRequest, parse_chat, parse_em
 from tt_edge.usecases.authenticate import authenticate
 from tt_edge.usecases.finish_idempotent import begin_idempotent, end_uncharged, keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
-from tt_edge.usecases.headers import call_headers
+from tt_edge.usecases.headers import call_headers, refused_limit_headers
 from tt_edge.usecases.reach_provider import Reached, reach_provider
 from tt_edge.usecases.relay_stream import relay_stream
 from tt_edge.usecases.reserve_credit import reserve_credit
@@ -31,6 +32,7 @@ from tt_edge.usecases.settle_call import NO_CHARGE, rate_estimate, rate_provider
 log = logging.getLogger(__name__)
 
 JSON: Final = b"application/json"
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 PARSERS: Final[dict[str, Callable[[bytes], OpenAIRequest]]] = {
     "/v1/chat/completions": parse_chat,
     "/v1/embeddings": parse_embeddings,
@@ -45,7 +47,7 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
         body = await exchange.read_body(gateway.limits.json_body_bytes_max)
         call.request = PARSERS[exchange.path](body)
         _resolve_model(gateway, call)
-        call.traceparent = exchange.header(b"traceparent") or ""
+        call.traceparent = _traceparent(exchange)
         dry_run = exchange.headers.get(b"x-tt-dry-run", b"").lower() == b"true"
         if not dry_run and not await begin_idempotent(gateway, exchange, call, body):
             return
@@ -75,6 +77,12 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
     finally:
         exchange.end()
         _end(gateway, call)
+
+
+def _traceparent(exchange: Exchange) -> str:
+    """The caller's trace context, or nothing where it is not W3C's form: an event must stay small and legal."""
+    header = exchange.header(b"traceparent") or ""
+    return header if TRACEPARENT.fullmatch(header) else ""
 
 
 def _resolve_model(gateway: Gateway, call: Call) -> None:
@@ -117,6 +125,7 @@ def _journal_start(gateway: Gateway, call: Call) -> None:
         )
     )
     call.started = True
+    gateway.crash("after_started")
 
 
 async def _reach(gateway: Gateway, exchange: Exchange, call: Call) -> Reached | None:
@@ -188,7 +197,10 @@ async def _refuse(gateway: Gateway, exchange: Exchange, call: Call, error: Domai
         log.warning("call refused", extra={"request_id": call.id, "code": error.code, "attempts": len(call.attempts)})
     if exchange.head_sent:
         return
-    await exchange.respond(status, call_headers(call, JSON) + error_headers(error), error_body(error))
+    headers = call_headers(call, JSON) + error_headers(error)
+    if call.key is not None:
+        headers += refused_limit_headers(call.key, error)
+    await exchange.respond(status, headers, error_body(error))
 
 
 def _end(gateway: Gateway, call: Call) -> None:

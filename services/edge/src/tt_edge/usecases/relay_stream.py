@@ -64,6 +64,7 @@ async def _pump(
                 if not exchange.gone and not await still_covered(gateway, call, tap.output_estimate):
                     return DomainError("billing_shortfall", "Your balance is used up; the answer was cut off here.")
                 await exchange.write(out)
+                gateway.crash("mid_stream")
             if tap.complete:
                 return None
             data = await anext(chunks, b"")

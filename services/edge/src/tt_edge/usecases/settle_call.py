@@ -10,6 +10,7 @@ import msgspec
 from tt_common.clock import monotonic_s, now_ms
 from tt_common.contracts.events import Outcome, UsageEvent
 from tt_common.rating import Usage, cost_nanousd
+from tt_edge.domain.event_ids import uncharged_id
 from tt_edge.domain.tokens import count_tokens
 from tt_edge.usecases.gateway import Call, Gateway
 
@@ -57,7 +58,11 @@ def settle_call(
     assert call.request is not None
     if call.settled:
         return
+    gateway.crash("before_settled")
     call.settled = True
+    call_id = call.id
+    if call.claim is not None and settlement.source == "none":
+        call.id = uncharged_id(call_id)
     ended = monotonic_s()
     hold, route, journal = call.hold, call.route, gateway.journal
     event = UsageEvent(
@@ -92,7 +97,8 @@ def settle_call(
         provider_request_id=call.provider_request_id,
         traceparent=call.traceparent,
     )
-    entry = journal.settled(event, _encode(event))
+    entry = journal.settled(event, _encode(event), call_id)
+    gateway.crash("after_settled")
     gateway.credit.settle(hold, settlement.cost_nanousd, settlement.usage.total_tokens)
     gateway.publisher.publish(entry)
 

@@ -46,7 +46,7 @@ def answer_texts(answer: Answer) -> list[str]:
     """Everything the model wrote, for counting where the provider reported no usage."""
     try:
         choices = _choices_decoder.decode(answer.fields.get("choices", b"[]")) or []
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return [bytes(answer.fields["choices"]).decode(errors="replace")]
     texts: list[str] = []
     for choice in choices:

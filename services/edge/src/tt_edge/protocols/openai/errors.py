@@ -1,9 +1,11 @@
 """Domain errors in OpenAI's shape: status, `{"error":{message,type,param,code}}`, and the headers that SDKs obey."""
 
+import math
 from typing import Any, Final
 
 import msgspec
 
+from tt_common.clock import rfc3339
 from tt_common.errors import DomainError
 from tt_common.money import format_usd
 
@@ -29,6 +31,8 @@ _SHAPES: Final[dict[str, tuple[int, str, str | None]]] = {
     "not_ready": (503, "server_error", "not_ready"),
     "upstream_timeout": (504, "server_error", "upstream_timeout"),
 }
+RETRY_AFTER_S: Final = 1
+"""Where the error itself names no time."""
 _INTERNAL: Final = (500, "server_error", "internal_error")
 _NO_RETRY: Final = frozenset(
     {"billing_shortfall", "api_key_quota_exceeded", "idempotency_reply_gone", "idempotency_conflict"}
@@ -61,9 +65,9 @@ def error_event(error: DomainError) -> bytes:
 def error_headers(error: DomainError) -> list[tuple[bytes, bytes]]:
     """Retry-After where waiting helps, `x-should-retry: false` where SDKs would retry in vain."""
     headers: list[tuple[bytes, bytes]] = []
-    retry_after_s = error.data.get("retry_after_s")
+    retry_after_s = error.data.get("retry_after_s", RETRY_AFTER_S if error_status(error) in (429, 503) else None)
     if retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, round(float(retry_after_s)))).encode()))
+        headers.append((b"retry-after", str(max(1, math.ceil(retry_after_s))).encode()))
     if error.code in _NO_RETRY or error.data.get("hopeless"):
         headers.append((b"x-should-retry", b"false"))
     return headers
@@ -75,6 +79,11 @@ def error_message(error: DomainError) -> str:
     if error.code == "billing_shortfall" and "need_nanousd" in data:
         missing = max(0, int(data["need_nanousd"]) - int(data.get("available_nanousd", 0)))
         return f"Your balance can't cover this call: ${format_usd(missing)} is missing. Please top up your wallet."
-    if error.code == "billing_unavailable":
-        return error.message or "Credit can't be reserved at the moment."
+    if error.code == "api_key_quota_exceeded" and "resets_at_ms" in data:
+        limit = format_usd(int(data.get("limit_nanousd", 0)))
+        return f"This key's monthly limit of ${limit} is reached; it resets at {rfc3339(int(data['resets_at_ms']))}."
+    if error.code == "rate_limit_exceeded" and "limit_kind" in data:
+        kind, limit = data["limit_kind"], data.get("limit")
+        unit = "parallel calls" if kind == "concurrency" else f"{kind} per minute"
+        return f"This key's limit of {limit} {unit} is reached. Please retry in {data.get('retry_after_s', 1)}s."
     return error.message

@@ -147,10 +147,10 @@ def _prompt_tokens(known: _Known) -> int:
         if not isinstance(message, dict):
             raise invalid_request("Every item of 'messages' must be an object.", "messages")
         extra += _collect_content(message.get("content"), texts)
-        for call in message.get("tool_calls") or ():
-            texts.append(_text(call))
+        if tool_calls := message.get("tool_calls"):
+            texts.append(_text(tool_calls))
     for raw in (known.tools, known.response_format):
-        if text := bytes(raw).decode():
+        if text := bytes(raw).decode(errors="replace"):
             texts.append(text)
     return count_tokens(texts) + extra
 

@@ -117,7 +117,7 @@ class StreamTap:
         """The provider closed the stream: without `[DONE]` it is complete only where a finish reason came."""
         rest = self._splitter.rest()
         if rest == b"data: [DONE]" or rest == b"data:[DONE]":
-            self.complete = True
+            self.complete = not self.failed
         self.complete = self.complete or (self.finished and not self.failed)
 
     def tail(self, cost_usd: str) -> bytes:
@@ -138,7 +138,7 @@ class StreamTap:
             return b""
         try:
             chunk = _chunk_decoder.decode(payload)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return frame
         if bytes(chunk.error)[:4] not in (b"", b"null"):
             self.failed = True
