@@ -1,0 +1,44 @@
+"""Which processor runs what: what is measured has one for itself, everything else shares the other.
+
+Invariant: what is measured and its yardstick are pinned alike. Where the system can't pin (or has one processor), nothing is pinned and
+the report says so.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import psutil
+
+
+def pinnable() -> bool:
+    """Whether this machine has two processors and lets us choose."""
+    return hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) >= 2
+
+
+class Processors:
+    """The processor for what is measured, and the one for all else."""
+
+    def __init__(self) -> None:
+        self.pinned = pinnable()
+        if self.pinned:
+            self._measured, self._rest = sorted(os.sched_getaffinity(0))[:2]
+
+    def keep_off(self) -> None:
+        """Puts this process, and whatever it starts from now on, on the processor for all else."""
+        if self.pinned:
+            os.sched_setaffinity(0, {self._rest})
+
+    def give(self, pid: int) -> None:
+        """Gives a running process and all its threads the processor for what is measured."""
+        if not self.pinned:
+            return
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setaffinity(int(thread.name), {self._measured})
+
+
+def busy_s(pid: int) -> float:
+    """Processor seconds that a process has used so far."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system

@@ -1,0 +1,97 @@
+"""The result as a table for people (ratios first) and as JSON for machines."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tests.bench.measures import Series
+
+BUSY_MIN = 0.9
+
+
+def processor_model() -> str:
+    """The machine's processors, as the system names them."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0]}" if models else "unknown processors"
+
+
+def table(all_series: Iterable[Series]) -> str:
+    """One Markdown table a kind of measure; medians over the rounds, minimum and maximum in brackets."""
+    throughput = [series for series in all_series if "provider" not in series.rounds]
+    latency = [series for series in all_series if "provider" in series.rounds]
+    blocks: list[str] = []
+    if throughput:
+        blocks.append("\n".join(_throughput(throughput)))
+    if latency:
+        blocks.append("\n".join(_latency(latency)))
+    return "\n\n".join(blocks)
+
+
+def _throughput(all_series: Sequence[Series]) -> list[str]:
+    lines = [
+        "| measure | edge / passthrough | edge | passthrough | per processor second | busy |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for series in all_series:
+        busy = "{:.0%} / {:.0%}".format(series.median("edge", "busy"), series.median("passthrough", "busy"))
+        cells = (
+            series.measure.title,
+            f"**{_spread(series.ratios('per_second'), '{:.0%}')}**",
+            _spread(series.of("edge", "per_second"), "{:,.0f}"),
+            _spread(series.of("passthrough", "per_second"), "{:,.0f}"),
+            _spread(series.ratios("per_busy_second"), "{:.0%}"),
+            busy,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _latency(all_series: Sequence[Series]) -> list[str]:
+    lines = [
+        "| measure | edge adds | passthrough adds | provider alone |",
+        "| --- | --- | --- | --- |",
+    ]
+    for series in all_series:
+        for figure, label in (("p50_ms", "p50"), ("p99_ms", "p99")):
+            alone = series.of("provider", figure)
+            added = [
+                _spread(
+                    [value - bare for value, bare in zip(series.of(target, figure), alone, strict=True)], "{:.2f} ms"
+                )
+                for target in ("edge", "passthrough")
+            ]
+            lines.append(
+                f"| {series.measure.title}, {label} | **{added[0]}** | {added[1]} | {_spread(alone, '{:.2f} ms')} |"
+            )
+    return lines
+
+
+def warnings(all_series: Iterable[Series], *, pinned: bool) -> list[str]:
+    """What a reader must know before believing the table."""
+    found = [] if pinned else ["nothing could be pinned to a processor: the ratios say little"]
+    for series in all_series:
+        if "provider" in series.rounds:
+            continue
+        for target in series.measure.targets:
+            busy = series.median(target, "busy")
+            if busy < BUSY_MIN:
+                found.append(
+                    f"{series.measure.name}: {target} was busy only {busy:.0%} of the time, so the rest of the machine was the limit; "
+                    "compare per processor second"
+                )
+    return found
+
+
+def as_json(all_series: Iterable[Series], provider_alone: float) -> bytes:
+    """Every figure of every round."""
+    figures = {series.measure.name: series.rounds for series in all_series}
+    report = {"processors": processor_model(), "provider_alone_per_second": provider_alone, "measures": figures}
+    return msgspec.json.format(msgspec.json.encode(report), indent=2)
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return f"{form.format(statistics.median(values))} ({form.format(min(values))} to {form.format(max(values))})"

@@ -1,0 +1,77 @@
+"""`make bench`: the real edge beside a bare passthrough of the same provider, in the same run.
+
+The full product stands behind the edge: keys, holds, journal, events, settlement. Exit status 1 where the money does not add up
+or an answer is not whole: then there are no figures.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+
+from tests.bench.bed import Bed, MoneyLost
+from tests.bench.measures import EVENTS, MEASURES, OUTPUT_TOKENS, BadAnswer, Bench, Series, sample_usage
+from tests.bench.processors import Processors
+from tests.bench.report import as_json, processor_model, table, warnings
+from tt_sandbox.stack import StartError
+
+ALONE_S = 1.0
+
+
+def parser() -> argparse.ArgumentParser:
+    names = [measure.name for measure in MEASURES]
+    arguments = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=5, help="rounds of each measure (5)")
+    arguments.add_argument("--seconds", type=float, default=1.5, help="length of a round for each target (1.5)")
+    arguments.add_argument("--only", action="append", choices=names, help="this measure alone; may be repeated")
+    arguments.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
+    return arguments
+
+
+async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], float]:
+    """The figures, and what the load generator and the provider can do alone. Raises BadAnswer, MoneyLost."""
+    async with bed.connected():
+        bench = Bench(bed)
+        alone = await bench.provider_alone(ALONE_S)
+        chosen = [entry for entry in MEASURES if options.only is None or entry.name in options.only]
+        found: list[Series] = []
+        for entry in chosen:
+            print(f"{entry.title}: {options.rounds} rounds of {options.seconds:g} s ...", file=sys.stderr, flush=True)
+            found.append(await bench.measure(entry, options.rounds, options.seconds))
+        cost_nanousd = await bed.cost_of(*await sample_usage(bed))
+        await bed.check_money(bench.edge_calls * cost_nanousd)
+        print(f"{bench.edge_calls} calls through the edge, each charged {cost_nanousd} nanoUSD", file=sys.stderr)
+    return found, alone
+
+
+def main() -> int:
+    options = parser().parse_args()
+    processors = Processors()
+    processors.keep_off()
+    with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
+        try:
+            print("starting the product ...", file=sys.stderr, flush=True)
+            bed = Bed(Path(folder), processors)
+            bed.start()
+            try:
+                found, alone = uvloop.run(measure(bed, options))
+                bed.reconcile()
+            finally:
+                bed.stop()
+        except (StartError, MoneyLost, BadAnswer, TimeoutError) as error:
+            print(f"no figures: {error}", file=sys.stderr)
+            return 1
+    print(f"{processor_model()}; answers of {OUTPUT_TOKENS} tokens, streams of {EVENTS} events; every call was settled")
+    print(f"load generator and provider alone, sharing a processor: {alone:,.0f} calls/s\n")
+    print(table(found))
+    for line in warnings(found, pinned=processors.pinned):
+        print(f"\nNote: {line}.")
+    if options.json is not None:
+        options.json.write_bytes(as_json(found, alone))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Calls to the edges, and what the client saw of each: the one thing that only the client knows.
+
+A call is `complete` only when its whole answer arrived: all of the JSON, or the stream up to [DONE] and its clean end.
+Bounded in number and concurrency.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import aiohttp
+
+from tests.fault.world import CHAT, EMBEDDING, Key, World
+
+CALLS_MAX: Final = 50_000
+ANSWER_TIMEOUT_S: Final = 60.0
+PAUSE_AFTER_ERROR_S: Final = 0.05
+PROMPT: Final = "The ledger balances whatever happens to the machines. " * 4
+
+
+@dataclass
+class Sent:
+    """One call as its client saw it. `cached_tokens` were asked of the provider; its record doesn't name them."""
+
+    label: str
+    key: Key
+    model: str
+    edge: int
+    cached_tokens: int = 0
+    outcome: Literal["complete", "partial", "error"] = "error"
+    status: int = 0
+    code: str = ""
+    request_id: str = ""
+    body: bytes = b""
+
+
+@dataclass
+class Record:
+    """All calls of one test. `since` is the provider's sequence number before the first of them."""
+
+    world: World
+    name: str
+    since: int
+    sent: list[Sent] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, world: World, name: str) -> "Record":
+        calls = world.provider_calls()
+        return cls(world, name, calls[-1]["seq"] if calls else 0)
+
+    def new(self, key: Key, model: str, edge: int) -> Sent:
+        assert len(self.sent) < CALLS_MAX
+        sent = Sent(f"{self.name}:{len(self.sent)}", key, model, edge)
+        self.sent.append(sent)
+        return sent
+
+    def failures(self) -> list[Sent]:
+        """Calls whose client did not see a complete answer."""
+        return [sent for sent in self.sent if sent.outcome != "complete"]
+
+
+class Driver:
+    """Sends calls and records them."""
+
+    def __init__(self, record: Record, session: aiohttp.ClientSession) -> None:
+        self.record = record
+        self._session = session
+
+    async def call(
+        self,
+        key: Key,
+        edge: int,
+        *,
+        model: str = CHAT,
+        stream: bool = False,
+        leave_after: int | None = None,
+        cached_tokens: int = 0,
+        switches: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> Sent:
+        """One call. With `leave_after` the client hangs up after that many bytes of the answer; never raises."""
+        sent = self.record.new(key, model, edge)
+        sent.cached_tokens = cached_tokens
+        sandbox = {"label": sent.label, **(switches or {})}
+        body: dict[str, Any] = {"model": model, "sandbox": sandbox, **fields}
+        path = "/v1/embeddings" if model == EMBEDDING else "/v1/chat/completions"
+        if model == EMBEDDING:
+            body["input"] = PROMPT
+        else:
+            body |= {"messages": [{"role": "user", "content": PROMPT}], "stream": stream}
+            sandbox["cached_tokens"] = cached_tokens
+        url = self.record.world.edges[edge].url + path
+        try:
+            headers = {"Authorization": f"Bearer {key.plaintext}"}
+            async with self._session.post(url, json=body, headers=headers) as response:
+                sent.status = response.status
+                sent.request_id = response.headers.get("x-tt-request-id", "")
+                await _read(sent, response, stream, leave_after)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            sent.code = type(error).__name__
+            sent.outcome = "partial" if sent.body else "error"
+        return sent
+
+
+async def _read(sent: Sent, response: aiohttp.ClientResponse, stream: bool, leave_after: int | None) -> None:
+    async for chunk in response.content.iter_any():
+        sent.body += chunk
+        if leave_after is not None and len(sent.body) >= leave_after:
+            sent.outcome = "partial"
+            response.close()
+            return
+    if response.status != 200:
+        sent.code = (await response.json())["error"]["code"] if sent.body else ""
+        return
+    whole = sent.body.endswith(b"data: [DONE]\n\n") if stream else True
+    sent.outcome = "complete" if whole and b'"error":{' not in sent.body else "partial"
+
+
+@asynccontextmanager
+async def driver(record: Record, connections_max: int = 0) -> AsyncIterator[Driver]:
+    """A driver with its own connections; 0 is no limit."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+    connector = aiohttp.TCPConnector(limit=connections_max)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+        yield Driver(record, session)
+
+
+@asynccontextmanager
+async def load(
+    record: Record, keys: Sequence[Key], rng: random.Random, *, workers: int = 8, failover: bool = True
+) -> AsyncIterator[Driver]:
+    """Streams, whole answers and embeddings of all keys on all edges, while the block runs; then waits for the last."""
+    stop = asyncio.Event()
+    async with driver(record) as sender:
+        tasks = [asyncio.create_task(_work(sender, keys, rng, stop, failover)) for _ in range(workers)]
+        try:
+            yield sender
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+
+async def _work(
+    sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool
+) -> None:
+    while not stop.is_set():
+        key, edge = rng.choice(keys), rng.randrange(len(sender.record.world.edges))
+        kind = rng.random()
+        switches: dict[str, Any] = {}
+        if failover and rng.random() < 0.05:
+            switches |= {"fail_times": 1, "fail_status": 500, "fail_key": f"{sender.record.name}:{rng.random()}"}
+        if kind < 0.2:
+            sent = await sender.call(key, edge, model=EMBEDDING)
+        elif kind < 0.6:
+            switches |= {"output_tokens": rng.randint(1, 60), "delay_ms": rng.choice((0, 0, 20))}
+            sent = await sender.call(key, edge, cached_tokens=rng.choice((0, 7)), switches=switches)
+        else:
+            switches |= {"output_tokens": rng.randint(2, 40), "chunk_delay_ms": rng.choice((0, 3, 10))}
+            sent = await sender.call(key, edge, stream=True, switches=switches)
+        if sent.outcome != "complete":
+            await asyncio.sleep(PAUSE_AFTER_ERROR_S)

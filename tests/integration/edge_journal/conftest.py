@@ -1,0 +1,26 @@
+"""A real NATS for each test file, with the product's streams; connections that come back fast."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from nats.aio.client import Client
+
+from tt_common.bus.connection import connect
+from tt_common.deploy import deploy
+from tt_sandbox.stack.nats_server import EmbeddedNats
+
+
+@pytest.fixture
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
+    server = EmbeddedNats(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def nc(broker: EmbeddedNats) -> AsyncIterator[Client]:
+    client = await connect(broker.url, "tests")
+    await deploy(client.jetstream(timeout=10))
+    yield client
+    await client.close()
