@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key test check format bench lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key test check format bench generate lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,8 +70,11 @@ format: setup ## format the code and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## the edge against a bare passthrough, side by side
-	@$(BIN)/python tests/bench/run.py
+bench: setup ## the edge against a bare passthrough, side by side (ARGS="--rounds 3 --only calls")
+	@$(BIN)/python -m tests.bench.run $(ARGS)
+
+generate: setup ## write settings tables, event schemas and API documents anew
+	@for part in settings_tables schemas openapi; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
 
 lock: setup ## compile requirements/*.in to *.txt with hashes
 	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt

@@ -9,6 +9,7 @@ import msgspec
 from tests.bench.measures import Series
 
 BUSY_MIN = 0.9
+LOAD_MAX = 0.5
 
 
 def processor_model() -> str:
@@ -70,9 +71,11 @@ def _latency(all_series: Sequence[Series]) -> list[str]:
     return lines
 
 
-def warnings(all_series: Iterable[Series], *, pinned: bool) -> list[str]:
-    """What a reader must know before believing the table."""
+def warnings(all_series: Iterable[Series], *, pinned: bool, load_before: float) -> list[str]:
+    """What a reader must know before believing the table; `load_before` is the load average when the run began."""
     found = [] if pinned else ["nothing could be pinned to a processor: the ratios say little"]
+    if load_before > LOAD_MAX:
+        found.append(f"other programs were running (load average {load_before:.1f} before the start)")
     for series in all_series:
         if "provider" in series.rounds:
             continue
@@ -80,8 +83,8 @@ def warnings(all_series: Iterable[Series], *, pinned: bool) -> list[str]:
             busy = series.median(target, "busy")
             if busy < BUSY_MIN:
                 found.append(
-                    f"{series.measure.name}: {target} was busy only {busy:.0%} of the time, so the rest of the machine was the limit; "
-                    "compare per processor second"
+                    f"{series.measure.name}: {target} was busy only {busy:.0%} of the time, so something else was the limit (the other processor, "
+                    "or other programs on this one); compare per processor second"
                 )
     return found
 

@@ -5,6 +5,8 @@ or an answer is not whole: then there are no figures.
 """
 
 import argparse
+import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -48,6 +50,8 @@ async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], 
 
 def main() -> int:
     options = parser().parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    load_before = os.getloadavg()[0]
     processors = Processors()
     processors.keep_off()
     with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
@@ -61,12 +65,12 @@ def main() -> int:
             finally:
                 bed.stop()
         except (StartError, MoneyLost, BadAnswer, TimeoutError) as error:
-            print(f"no figures: {error}", file=sys.stderr)
+            print(f"no figures: {error or 'answers did not end in time'}", file=sys.stderr)
             return 1
     print(f"{processor_model()}; answers of {OUTPUT_TOKENS} tokens, streams of {EVENTS} events; every call was settled")
     print(f"load generator and provider alone, sharing a processor: {alone:,.0f} calls/s\n")
     print(table(found))
-    for line in warnings(found, pinned=processors.pinned):
+    for line in warnings(found, pinned=processors.pinned, load_before=load_before):
         print(f"\nNote: {line}.")
     if options.json is not None:
         options.json.write_bytes(as_json(found, alone))

@@ -11,17 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fault.driver import Record
-from tests.fault.world import PASSWORD, World
-from tt_sandbox.stack.stack import Stack
-
-# Short, so that tests needn't wait half a minute for what time does; their ratios are the product's.
-SOFT_TTL_S = 8
-ENV = {
-    "billing": {"BILLING_GRANT_SOFT_TTL_S": str(SOFT_TTL_S), "BILLING_GRANT_HARD_TTL_S": str(3 * SOFT_TTL_S)},
-    "edge": {"EDGE_IDLE_GRANT_S": "1.5"},
-    # Sign-ups are limited by address; each account of the tests comes from another one.
-    "console": {"CONSOLE_OPERATOR_PASSWORD": PASSWORD, "CONSOLE_TRUSTED_PROXIES": '["127.0.0.1"]'},
-}
+from tests.fault.world import World
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,10 +23,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with Stack(tmp_path_factory.mktemp("stack"), edges=4, env=ENV) as stack:
-        world = World(stack)
+    world = World(tmp_path_factory.mktemp("fault"))
+    try:
+        world.start()
         yield world
-        world.close()
+    finally:
+        world.stop()
 
 
 @pytest.fixture
@@ -46,5 +38,6 @@ def record(world: World, request: pytest.FixtureRequest) -> Record:
 
 @pytest.fixture
 def rng(seed: int) -> random.Random:
-    print(f"TT_FAULT_SEED={seed}")  # noqa: T201  (pytest shows it with a failure)
+    """Of the seed that the test's name and, on a failure, its output show."""
+    print(f"TT_FAULT_SEED={seed}")  # noqa: T201
     return random.Random(seed)

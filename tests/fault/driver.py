@@ -5,6 +5,7 @@ Bounded in number and concurrency.
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -113,7 +114,7 @@ async def _read(sent: Sent, response: aiohttp.ClientResponse, stream: bool, leav
             response.close()
             return
     if response.status != 200:
-        sent.code = (await response.json())["error"]["code"] if sent.body else ""
+        sent.code = json.loads(sent.body)["error"]["code"] if sent.body else ""
         return
     whole = sent.body.endswith(b"data: [DONE]\n\n") if stream else True
     sent.outcome = "complete" if whole and b'"error":{' not in sent.body else "partial"
@@ -143,9 +144,7 @@ async def load(
             await asyncio.gather(*tasks)
 
 
-async def _work(
-    sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool
-) -> None:
+async def _work(sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool) -> None:
     while not stop.is_set():
         key, edge = rng.choice(keys), rng.randrange(len(sender.record.world.edges))
         kind = rng.random()

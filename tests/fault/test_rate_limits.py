@@ -1,6 +1,7 @@
 """Limits of a key are exact over all edges together, also for a limit of one, and without false refusals."""
 
 import asyncio
+import itertools
 from collections import Counter
 
 from tests.fault.driver import Record, driver
@@ -12,7 +13,7 @@ async def test_sixty_requests_a_minute_are_exactly_sixty_over_four_unevenly_load
     world: World, record: Record
 ) -> None:
     # given a key with 60 requests a minute
-    key = world.key(world.account("5"), requests_per_minute=60)
+    key = world.key("5", requests_per_minute=60)
     # when four edges get 100, 20, 5 and 1 calls, mixed
     edges = [0] * 100 + [1] * 20 + [2] * 5 + [3]
     async with driver(record, connections_max=12) as sender:
@@ -26,7 +27,7 @@ async def test_sixty_requests_a_minute_are_exactly_sixty_over_four_unevenly_load
 
 async def test_calls_within_the_limit_are_not_refused_on_any_edge(world: World, record: Record) -> None:
     # given a key with 30 requests a minute
-    key = world.key(world.account("5"), requests_per_minute=30)
+    key = world.key("5", requests_per_minute=30)
     # when exactly 30 calls come one after another, most of them on one edge
     async with driver(record) as sender:
         for number in range(30):
@@ -38,7 +39,7 @@ async def test_calls_within_the_limit_are_not_refused_on_any_edge(world: World, 
 
 async def test_tokens_a_minute_are_never_exceeded_and_all_are_given_out(world: World, record: Record) -> None:
     # given 10,000 tokens a minute, and calls that are estimated and use the same: 84 in, 416 out
-    key = world.key(world.account("5"), tokens_per_minute=10_000)
+    key = world.key("5", tokens_per_minute=10_000)
     async with driver(record) as sender:
         probe = await sender.call(key, 0, model=EXACT, max_tokens=1, switches={"output_tokens": 1})
         (call,) = world.provider_calls(record.since)
@@ -59,7 +60,7 @@ async def test_tokens_a_minute_are_never_exceeded_and_all_are_given_out(world: W
 
 async def test_a_concurrency_of_one_is_one_over_four_edges(world: World, record: Record) -> None:
     # given a key that may have one call at a time
-    key = world.key(world.account("5"), concurrency=1)
+    key = world.key("5", concurrency=1)
     async with driver(record) as sender:
         # when twenty come at once
         await asyncio.gather(*(sender.call(key, i % 4, switches={"delay_ms": 150}) for i in range(20)))
@@ -68,7 +69,7 @@ async def test_a_concurrency_of_one_is_one_over_four_edges(world: World, record:
     assert refused == {(429, "rate_limit_exceeded")}
     calls = sorted(world.provider_calls(record.since), key=lambda call: call["started_at"])
     assert calls
-    overlaps = [(a["label"], b["label"]) for a, b in zip(calls, calls[1:], strict=False) if b["started_at"] < a["ended_at"]]
+    overlaps = [(a["label"], b["label"]) for a, b in itertools.pairwise(calls) if b["started_at"] < a["ended_at"]]
     assert overlaps == []
     assert_consistent(record)
 
@@ -77,7 +78,7 @@ async def test_one_after_another_on_changing_edges_a_concurrency_of_one_refuses_
     world: World, record: Record
 ) -> None:
     # given a key that may have one call at a time
-    key = world.key(world.account("5"), concurrency=1)
+    key = world.key("5", concurrency=1)
     # when calls follow each other, each on another edge than the one before
     async with driver(record) as sender:
         for number in range(16):

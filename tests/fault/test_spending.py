@@ -14,8 +14,7 @@ async def test_600_parallel_calls_of_two_tenths_of_a_cent_on_one_dollar_give_500
     world: World, record: Record
 ) -> None:
     # given a dollar, and calls whose hold and cost are both exactly $0.002
-    account = world.account("1")
-    key = world.key(account)
+    key = world.key("1")
     call = {"model": EXACT, "max_tokens": 1000, "switches": {"output_tokens": 1000}}
     # when 600 of them arrive at once, spread over four edges
     async with driver(record) as sender:
@@ -25,19 +24,20 @@ async def test_600_parallel_calls_of_two_tenths_of_a_cent_on_one_dollar_give_500
     assert refused == [(402, "billing_shortfall")] * 100
     events = assert_consistent(record)
     assert [event.cost_nanousd for event in events.values()] == [2_000_000] * 500
-    assert world.balance(account.id) == (0, 0)
+    assert world.balance(key.account_id) == (0, 0)
 
 
 async def test_half_a_dollar_is_found_while_four_edges_hold_grants_with_small_streams_on_them(
     world: World, record: Record
 ) -> None:
     # given a dollar, and on each edge a grant with two streams that hold $0.0006 each
-    account = world.account("1")
-    key = world.key(account)
+    key = world.key("1")
     async with driver(record) as sender:
         streams = [asyncio.create_task(_small_stream(sender, key, edge)) for edge in (0, 1, 2, 3) * 2]
         await asyncio.sleep(1.0)
-        grants = world.billing_rows("SELECT edge_id FROM grants WHERE account_id = %s AND state = 'open'", account.id)
+        grants = world.billing_rows(
+            "SELECT edge_id FROM grants WHERE account_id = %s AND state = 'open'", key.account_id
+        )
         assert len({row["edge_id"] for row in grants}) == 4
         # when a call needs half a dollar
         big = await sender.call(key, 2, model=DEAR, max_tokens=1000, switches={"output_tokens": 1000})
@@ -47,7 +47,7 @@ async def test_half_a_dollar_is_found_while_four_edges_hold_grants_with_small_st
     assert (big.status, big.code, big.outcome) == (200, "", "complete")
     assert record.failures() == []
     assert_consistent(record)
-    assert world.balance(account.id) == (USD // 2 - 8 * 30 * 2_000, 0)
+    assert world.balance(key.account_id) == (USD // 2 - 8 * 30 * 2_000, 0)
 
 
 async def _small_stream(sender: Driver, key: Key, edge: int) -> None:
@@ -60,9 +60,8 @@ async def test_a_stream_without_a_limit_is_cut_off_with_an_error_event_when_the_
     world: World, record: Record
 ) -> None:
     # given enough for twice the first hold and a bit, and a stream that wants far more
-    account = world.account("0.4")
-    key = world.key(account)
-    assert 800 > 2 * HOLD_OUTPUT_TOKENS
+    key = world.key("0.4")
+    assert 2 * HOLD_OUTPUT_TOKENS < 800
     async with driver(record) as sender:
         # when it runs
         long_stream = sender.call(
@@ -75,6 +74,6 @@ async def test_a_stream_without_a_limit_is_cut_off_with_an_error_event_when_the_
     assert sent.outcome == "partial"
     (event,) = assert_consistent(record).values()
     assert (event.outcome, event.usage_source) == ("cut_off", "estimated")
-    available, held = world.balance(account.id)
+    available, held = world.balance(key.account_id)
     assert held == 0
     assert 0 <= available < 100 * 500_000, "the wallet was used up to less than the smallest extension and a bit"

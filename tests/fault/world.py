@@ -1,25 +1,28 @@
-"""The stack under test with what a test needs around it: accounts, keys, models, the provider's record, billing's tables.
-
-Set-up goes through the console API as an operator's would. Reading goes straight to the databases, as their owners.
+"""The product under fault tests, with what they need on top: keys that every edge knows, the provider's record from a point on,
+and direct reading of the services' tables, as their owners.
 """
 
-import itertools
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.support.product import Product
+from tests.support.waiting import eventually
 from tt_sandbox.stack.service import Service
 from tt_sandbox.stack.stack import Stack
 
-OPERATOR: Final = "operator@example.com"
-PASSWORD: Final = "correct horse battery staple"
+EDGES: Final = 4
 ROW_LIMIT: Final = 200_000
 READY_S: Final = 15.0
+# Short, so that tests needn't wait half a minute for what time does; the ratios are the product's.
+SOFT_TTL_S: Final = 8
+ENV: Final = {
+    "billing": {"BILLING_GRANT_SOFT_TTL_S": str(SOFT_TTL_S), "BILLING_GRANT_HARD_TTL_S": str(3 * SOFT_TTL_S)},
+}
 
 CHAT: Final = "fault-chat"
 EXACT: Final = "fault-exact"
@@ -48,12 +51,6 @@ HOLD_OUTPUT_TOKENS: Final = 300
 
 
 @dataclass(frozen=True)
-class Account:
-    id: str
-    client: httpx.Client
-
-
-@dataclass(frozen=True)
 class Key:
     id: str
     account_id: str
@@ -63,22 +60,13 @@ class Key:
 class World:
     """One running stack. Blocking; made once for all tests of this folder."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self._numbers = itertools.count(1)
-        self._clients: list[httpx.Client] = []
-        self.provider = self._client(stack.sandbox_url)
-        done = stack.command("console", "create-operator", OPERATOR)
-        assert done.returncode == 0, done.stderr
-        self._operator = self._client(f"{stack.console_url}/api/v1")
-        self._sign_in(self._operator, "login", OPERATOR)
-        for model in (CHAT, EXACT, DEAR):
-            self._make_model(model)
-        self._wait_for_models()
+    def __init__(self, data_dir: Path) -> None:
+        self.product = Product(data_dir, edges=EDGES, env=ENV)
+        self._provider = httpx.Client(base_url=self.stack.sandbox_url, timeout=20.0, trust_env=False)
 
-    def close(self) -> None:
-        for client in self._clients:
-            client.close()
+    @property
+    def stack(self) -> Stack:
+        return self.product.stack
 
     @property
     def edges(self) -> list[Service]:
@@ -88,24 +76,35 @@ class World:
     def billing(self) -> Service:
         return self.stack.service("billing")
 
-    def account(self, usd: str) -> Account:
-        """A new account with that much in its wallet."""
-        number = next(self._numbers)
-        client = self._client(f"{self.stack.console_url}/api/v1")
-        client.headers["X-Forwarded-For"] = f"10.0.0.{number}"
-        user = self._sign_in(client, "signup", f"customer-{number}@example.com")
-        credit = {"amount_usd": usd, "reason": "for a test"}
-        _answer(self._operator.post(f"/operator/accounts/{user['account_id']}/adjustments", json=credit))
-        return Account(user["account_id"], client)
+    def start(self) -> None:
+        self.product.start()
+        for model in (CHAT, EXACT, DEAR):
+            prices = PRICES[model]
+            # Two upstream names are two routes with a circuit breaker each, so that a call can fail over.
+            routes = [{"provider": "sandbox", "upstream_model": f"{model}-{n}", "priority": n} for n in (0, 1)]
+            self.product.operator.put_model(model, routes, hold_output_tokens=HOLD_OUTPUT_TOKENS)
+            usd = {"input": prices.input, "cache_read": prices.cache_read, "output": prices.output}
+            rates = {name: f"{value // 10**9}.{value % 10**9:09d}" for name, value in usd.items()}
+            self.product.operator.publish_price(model, **rates)
+            self.product.until_callable(model)
 
-    def key(self, account: Account, **limits: Any) -> Key:
-        """A new key of the account; `limits` are fields of the console API."""
-        made = _answer(account.client.post("/keys", json={"name": f"key {next(self._numbers)}", **limits}))
-        return Key(made["id"], account.id, made["key"])
+    def stop(self) -> None:
+        self._provider.close()
+        self.product.stop()
+
+    def key(self, credit_usd: str, **limits: Any) -> Key:
+        """A key of a new account with that credit; every edge knows it. `limits` are fields of the console API."""
+        user = self.product.new_customer(credit_usd)
+        made = user.create_key(**limits)
+        headers = {"Authorization": f"Bearer {made.plaintext}"}
+        with httpx.Client(headers=headers, trust_env=False) as client:
+            for url in self.stack.edge_urls:
+                eventually(lambda u=url: client.get(f"{u}/v1/models").status_code == 200, "the key is known", READY_S)
+        return Key(made.id, user.account_id, made.plaintext)
 
     def provider_calls(self, since: int = 0) -> list[dict[str, Any]]:
         """What the provider says it served, in order, after the call with sequence number `since`."""
-        page = _answer(self.provider.get("/sandbox/calls", params={"since": since}))
+        page = self._provider.get("/sandbox/calls", params={"since": since}).raise_for_status().json()
         assert not page["more"]
         return page["calls"]
 
@@ -121,53 +120,8 @@ class World:
         (row,) = self.billing_rows(query, account_id)
         return row["available_nanousd"], row["held_nanousd"]
 
-    def _rows(self, owner: str, query: str, values: Sequence[object]) -> list[dict[str, Any]]:
-        with psycopg.connect(self.stack.database_url(owner, "owner"), row_factory=dict_row, autocommit=True) as link:
-            rows = link.execute(query.encode(), values).fetchmany(ROW_LIMIT)
+    def _rows(self, owner: str, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+        with psycopg.connect(self.stack.database_url(owner, "owner"), autocommit=True) as link:
+            rows = link.cursor(row_factory=dict_row).execute(query.encode(), values).fetchmany(ROW_LIMIT)
         assert len(rows) < ROW_LIMIT
         return rows
-
-    def _client(self, base_url: str) -> httpx.Client:
-        client = httpx.Client(base_url=base_url, timeout=20.0, trust_env=False)
-        self._clients.append(client)
-        return client
-
-    def _sign_in(self, client: httpx.Client, how: str, email: str) -> dict[str, Any]:
-        user = _answer(client.post(f"/auth/{how}", json={"email": email, "password": PASSWORD}))
-        client.headers["X-CSRF-Token"] = user["csrf_token"]
-        return user
-
-    def _make_model(self, model: str) -> None:
-        prices = PRICES[model]
-        body = {
-            "kind": "chat",
-            "owned_by": "tests",
-            "context_window": 128_000,
-            "max_output_tokens": 16_384,
-            "hold_output_tokens": HOLD_OUTPUT_TOKENS,
-            "routes": [
-                {"provider": "sandbox", "upstream_model": f"{model}-a", "priority": 0},
-                {"provider": "sandbox", "upstream_model": f"{model}-b", "priority": 1},
-            ],
-        }
-        _answer(self._operator.put(f"/operator/models/{model}", json=body))
-        usd = {"input": prices.input, "cache_read": prices.cache_read, "output": prices.output}
-        rates = {name: f"{value // 10**9}.{value % 10**9:09d}" for name, value in usd.items()}
-        _answer(self._operator.post("/operator/prices", json={"model": model, "usd_per_million_tokens": rates}))
-
-    def _wait_for_models(self) -> None:
-        key = self.key(self.account("1"))
-        headers = {"Authorization": f"Bearer {key.plaintext}"}
-        deadline = time.monotonic() + READY_S
-        for edge in self.edges:
-            while True:
-                listed = httpx.get(f"{edge.url}/v1/models", headers=headers, trust_env=False).json().get("data", [])
-                if {CHAT, EXACT, DEAR} <= {model["id"] for model in listed}:
-                    break
-                assert time.monotonic() < deadline, f"{edge.name} does not serve the tests' models: {listed}"
-                time.sleep(0.1)
-
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    assert response.is_success, f"{response.request.method} {response.request.url}: {response.text}"
-    return response.json()

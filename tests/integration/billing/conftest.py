@@ -230,6 +230,7 @@ class FakeEdge:
 
         await self.billing.nc.subscribe(RECALL_SUBJECT, cb=take)
         await self.billing.nc.flush()
+        await self.billing.nc.flush()
 
 
 def key_terms(key_id: str = "key_1", account_id: str = "acc_1", revision: int = 1, **limits: int) -> g.KeyTerms:

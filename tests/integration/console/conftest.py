@@ -234,6 +234,14 @@ def customer(deployment: Deployment) -> Iterator[Browser]:
     made.http.close()
 
 
+@pytest.fixture(scope="session")
+def regular(deployment: Deployment) -> Iterator[Browser]:
+    """A customer for tests that leave nothing behind."""
+    made = Browser(deployment).sign_up()
+    yield made
+    made.http.close()
+
+
 @pytest.fixture
 def stranger(deployment: Deployment) -> Iterator[Browser]:
     """Another customer."""

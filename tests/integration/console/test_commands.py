@@ -73,6 +73,20 @@ def test_seeding_leaves_what_an_operator_changed(deployment: Deployment, operato
     assert deployment.billing.prices["mxbai-embed-large"][-1].version == version
 
 
+def test_seeding_leaves_a_provider_that_an_operator_took_over(
+    deployment: Deployment, operator: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "catalog.json"
+    file.write_text('{"providers": [{"id": "seeded", "base_url": "http://127.0.0.1:2/v1"}], "models": []}')
+    deployment.command("seed", "--catalog", str(file))
+    operator.http.put("/operator/providers/seeded", json={"base_url": "https://ours.example.com/v1"})
+
+    deployment.command("seed", "--catalog", str(file))
+
+    provider = operator.http.get("/operator/providers/seeded").json()
+    assert (provider["base_url"], provider["managed_by"]) == ("https://ours.example.com/v1", "operator")
+
+
 def test_demo_twice_is_one_account_one_credit_and_a_key_that_works(deployment: Deployment, tmp_path: Path) -> None:
     first = deployment.shell("demo")
     key_file = tmp_path / "demo-key"

@@ -133,8 +133,8 @@ def test_another_accounts_keys_do_not_exist(customer: Browser, stranger: Browser
         ("colour", "red"),
     ],
 )
-def test_a_wrong_field_is_named(customer: Browser, field: str, value: object) -> None:
-    answer = customer.http.post("/keys", json={"name": "k", field: value})
+def test_a_wrong_field_is_named(regular: Browser, field: str, value: object) -> None:
+    answer = regular.http.post("/keys", json={"name": "k", field: value})
 
     assert answer.status_code == 400
     assert answer.json()["error"]["param"].split(".")[0] == field

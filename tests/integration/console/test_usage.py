@@ -197,8 +197,8 @@ def test_filters_pages_and_groups(customer: Browser, stranger: Browser, deployme
         {"outcome": "odd"},
     ],
 )
-def test_wrong_parameters_name_themselves(customer: Browser, params: dict[str, Any]) -> None:
-    answer = customer.http.get("/usage", params=params)
+def test_wrong_parameters_name_themselves(regular: Browser, params: dict[str, Any]) -> None:
+    answer = regular.http.get("/usage", params=params)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == next(iter(params))

@@ -1,7 +1,9 @@
 """The embedded PostgreSQL: durable, closed without a password, and polite to the folders above it."""
 
+import threading
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -20,6 +22,23 @@ def test_committed_rows_survive_kill_dash_nine(postgres: EmbeddedPostgres) -> No
 
     with psycopg.connect(postgres.url("books", "owner", "pa'ss/word")) as connection:
         assert connection.execute("SELECT id FROM entries").fetchall() == [(7,)]
+
+
+def test_start_waits_for_a_backend_that_outlives_the_server(postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(postgres.superuser_url()) as connection:
+        backend = psutil.Process(connection.info.backend_pid)
+        backend.suspend()
+        psutil.Process(postgres.process.pid).kill()
+        postgres.process.wait(5)
+        # Until it goes on and notices, it holds the shared memory that the next server wants.
+        release = threading.Timer(1.0, backend.resume)
+        release.start()
+
+        postgres.start()
+        release.join()
+
+    psycopg.connect(postgres.superuser_url()).close()
+    assert "pre-existing shared memory block" in postgres.process.log_path.read_text()
 
 
 @pytest.mark.parametrize("password", ["wrong", ""])

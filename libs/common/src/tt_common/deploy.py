@@ -78,6 +78,7 @@ async def require(js: JetStreamContext, *names: str) -> None:
 
 
 async def main() -> int:
+    """The command: deploys to TT_NATS_URL, on TT_NATS_REPLICAS servers. Exit status 2 where the URL is missing."""
     url = os.environ.get("TT_NATS_URL")
     if not url:
         print("TT_NATS_URL is not set", file=sys.stderr)

@@ -31,6 +31,7 @@ class LineFormatter(logging.Formatter):
     """Readable lines; extra fields as key=value."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback below it where there is one; secrets masked."""
         fields = " ".join(f"{key}={value}" for key, value in extras(record).items())
         line = (
             f"{rfc3339(int(record.created * 1000))} {record.levelname.lower():<7} {record.name} {record.getMessage()}"
@@ -46,6 +47,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One JSON object without a line break; secrets masked."""
         entry: dict[str, Any] = {
             "time": rfc3339(int(record.created * 1000)),
             "level": record.levelname.lower(),

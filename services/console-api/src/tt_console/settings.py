@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ConsoleSettings(BaseSettings):
     """How one process of the console API is set up."""
 
-    model_config = SettingsConfigDict(env_prefix="CONSOLE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CONSOLE_", frozen=True, use_attribute_docstrings=True)
 
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -56,7 +56,7 @@ async def call(nc: Client, subject: str, request: msgspec.Struct, reply_type: ty
         raise Unavailable(f"not connected for {subject}") from error
     try:
         reply = _reply_decoder.decode(message.data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DomainError("internal", f"unreadable answer from {subject}") from error
     if reply.error is not None:
         if reply.error.code == "unavailable":
@@ -64,7 +64,7 @@ async def call(nc: Client, subject: str, request: msgspec.Struct, reply_type: ty
         raise DomainError(reply.error.code, reply.error.message, **reply.error.data)
     try:
         return msgspec.json.decode(reply.ok, type=reply_type)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DomainError("internal", f"unreadable answer from {subject}") from error
 
 
@@ -86,11 +86,15 @@ class RpcServer:
         self._methods[subject] = (msgspec.json.Decoder(request_type), handler)
 
     async def start(self) -> None:
+        """Returns when the broker knows every method."""
         self._service = await nats.micro.add_service(self._nc, name=self._name, version=self._version)
         for subject in self._methods:
             await self._service.add_endpoint(
                 name=subject.replace(".", "-"), subject=subject, handler=self._enqueue, queue_group=self._name
             )
+        # nats-py's PING overtakes what waits to be sent, so only the second round trip comes after the subscriptions.
+        await self._nc.flush()
+        await self._nc.flush()
 
     async def stop(self) -> None:
         """Stop taking requests, let those in flight finish."""
@@ -116,7 +120,7 @@ class RpcServer:
             payload = _error(error.code, error.message, error.data)
         except msgspec.ValidationError as error:
             payload = _error("invalid_request", str(error))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             payload = _error("invalid_request", "not JSON")
         except Exception:
             log.exception("rpc handler failed", extra={"subject": request.subject})

@@ -10,7 +10,7 @@ from tt_common.contracts.streams import USAGE
 
 DURABLE = "billing"
 BATCH_MAX = 500
-ACK_WAIT_S = 30.0
+ACK_WAIT_S = 5.0
 
 
 def usage_handler(context: Context, stream_created: Callable[[], str]) -> Callable[[list[Msg]], Awaitable[None]]:

@@ -98,8 +98,6 @@ class Service:
         server = self._server = RpcServer(nc, "billing", VERSION)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
-        # The broker knows the subscriptions before readiness is told.
-        await nc.flush()
         log.info("billing serves")
 
     def _chores(self, context: Context, nc: Client) -> Chores:

@@ -19,7 +19,7 @@ from tt_console.api.session import (
     set_cookie,
 )
 from tt_console.domain.accounts import EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, Role, Session
-from tt_console.usecases.log_in import count_attempts, log_in, neighbourhood
+from tt_console.usecases.log_in import count_attempts, log_in, neighbourhood, open_session
 from tt_console.usecases.sign_up import sign_up
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -53,14 +53,28 @@ async def post_signup(body: Credentials, request: Request, response: Response, c
     address = client_address(request, context)
     await count_attempts(context.database, [("signup_address", neighbourhood(address))], now)
     actor = actor_of(request, context, name=email)
-    await sign_up(context.database, context.passwords, email, body.password, actor, now)
-    return await _sign_in(email, body.password, request, response, context)
+    user = await sign_up(context.database, context.passwords, email, body.password, actor, now)
+    ttl_s = context.settings.session_ttl_s
+    session, token = await open_session(context.database, user, ttl_s, request.cookies.get(COOKIE), now)
+    set_cookie(response, context.settings, token)
+    return _user_out(session)
 
 
 @router.post("/login", dependencies=[Depends(check_origin)])
 async def post_login(body: Credentials, request: Request, response: Response, context: ContextDep) -> UserOut:
     """Sign in: sets the session cookie. The session that the browser had before ends."""
-    return await _sign_in(body.email, body.password, request, response, context)
+    session, token = await log_in(
+        context.database,
+        context.passwords,
+        body.email,
+        body.password,
+        client_address(request, context),
+        context.settings.session_ttl_s,
+        request.cookies.get(COOKIE),
+        now_ms(),
+    )
+    set_cookie(response, context.settings, token)
+    return _user_out(session)
 
 
 @router.post("/logout", status_code=204)
@@ -74,21 +88,6 @@ async def post_logout(session: SessionDep, response: Response, context: ContextD
 @router.get("/me")
 async def get_me(session: SessionDep) -> UserOut:
     """Who is signed in."""
-    return _user_out(session)
-
-
-async def _sign_in(email: str, password: str, request: Request, response: Response, context: ContextDep) -> UserOut:
-    session, token = await log_in(
-        context.database,
-        context.passwords,
-        email,
-        password,
-        client_address(request, context),
-        context.settings.session_ttl_s,
-        request.cookies.get(COOKIE),
-        now_ms(),
-    )
-    set_cookie(response, context.settings, token)
     return _user_out(session)
 
 

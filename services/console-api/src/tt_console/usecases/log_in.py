@@ -5,7 +5,7 @@ import secrets
 
 from tt_common.errors import DomainError
 from tt_common.ids import sha256_hex
-from tt_console.domain.accounts import SESSION_TOKEN_BYTES, Session, normal_email
+from tt_console.domain.accounts import SESSION_TOKEN_BYTES, Session, User, normal_email
 from tt_console.domain.throttle import LIMITS, Attempt, retry_after_s
 from tt_console.usecases.ports import Database, Passwords
 
@@ -32,6 +32,16 @@ async def log_in(
     right = await passwords.matches(user.password_hash if user else None, password)
     if user is None or not right:
         raise DomainError("wrong_credentials", "the email or the password is wrong")
+    async with database.transaction() as unit:
+        for kind, subject in counted:
+            await unit.identity.forgive_attempt(kind, subject)
+    return await open_session(database, user, session_ttl_s, previous_token, now_ms)
+
+
+async def open_session(
+    database: Database, user: User, session_ttl_s: int, previous_token: str | None, now_ms: int
+) -> tuple[Session, str]:
+    """A session for one whose identity is certain, and its token; the session named by `previous_token` ends."""
     token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
     session = Session(
         token_hash=sha256_hex(token),
@@ -41,8 +51,6 @@ async def log_in(
         last_used_at_ms=now_ms,
     )
     async with database.transaction() as unit:
-        for kind, subject in counted:
-            await unit.identity.forgive_attempt(kind, subject)
         if previous_token is not None:
             await unit.identity.end_session(sha256_hex(previous_token))
         await unit.identity.add_session(session, now_ms)

@@ -93,4 +93,5 @@ def _rated(call: Call, tap: StreamTap, outcome: Outcome) -> Settlement:
         return rate_provider_usage(call, tap.usage)
     if outcome == "upstream_broken" and not tap.texts:
         return NO_CHARGE
-    return rate_estimate(call, tap.texts)
+    # Joined, because where a provider cuts its chunks says nothing about tokens.
+    return rate_estimate(call, ["".join(tap.texts)])

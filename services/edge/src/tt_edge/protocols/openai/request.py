@@ -180,7 +180,7 @@ def _text(value: Any) -> str:
 
 
 def _embedding_tokens(value: Any) -> int:
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return count_tokens([value])
     if isinstance(value, list) and value:
         if all(isinstance(item, str) for item in value):

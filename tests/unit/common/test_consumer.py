@@ -1,0 +1,182 @@
+"""A durable pull consumer on a real NATS: redelivery, restored databases, broker restarts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import StreamConfig
+from nats.js.client import JetStreamContext
+
+from tests.unit.common.waiting import until
+from tt_common.bus.consumer import PullConsumer, StreamPosition
+from tt_sandbox.stack.nats_server import EmbeddedNats
+
+STREAM = "EVENTS"
+SUBJECT = "events.v1"
+Handler = Callable[[list[Msg]], Awaitable[None]]
+Run = Callable[[PullConsumer], None]
+
+
+@pytest.fixture
+async def js(nc: Client) -> JetStreamContext:
+    context = nc.jetstream(timeout=5)
+    await context.add_stream(StreamConfig(name=STREAM, subjects=[SUBJECT]))
+    return context
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    """Runs consumers until the end of the test; a dead one fails it."""
+    running: list[tuple[PullConsumer, asyncio.Task[None]]] = []
+
+    def start(consumer: PullConsumer) -> None:
+        running.append((consumer, asyncio.create_task(consumer.run())))
+
+    yield start
+    for consumer, task in running:
+        consumer.stop()
+        await asyncio.wait_for(task, 5)
+
+
+def consumer(nc: Client, handler: Handler, **options: int) -> PullConsumer:
+    return PullConsumer(nc, STREAM, "durable", SUBJECT, handler, **options)
+
+
+class Sink:
+    """Takes the bodies of messages and acknowledges them."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    async def take(self, messages: list[Msg]) -> None:
+        for message in messages:
+            self.seen.append(message.data)
+            await message.ack()
+
+
+async def publish(js: JetStreamContext, *bodies: bytes) -> None:
+    for body in bodies:
+        await js.publish(SUBJECT, body)
+
+
+async def test_messages_come_in_order_and_are_settled(nc: Client, js: JetStreamContext, run: Run) -> None:
+    sink = Sink()
+    reading = consumer(nc, sink.take)
+    await publish(js, b"1", b"2", b"3")
+    await reading.prepare(None)
+    run(reading)
+    await until(lambda: sink.seen == [b"1", b"2", b"3"])
+    await asyncio.sleep(0.05)
+    assert await reading.lag() == 0
+    assert reading.healthy
+
+
+async def test_a_batch_whose_handler_failed_comes_again(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given a handler that fails once, after having settled the first message of two
+    sink = Sink()
+    failed: list[bytes] = []
+
+    async def handler(messages: list[Msg]) -> None:
+        if not failed:
+            await messages[0].ack()
+            failed.extend(message.data for message in messages)
+            raise RuntimeError("database away")
+        await sink.take(messages)
+
+    reading = consumer(nc, handler)
+    await publish(js, b"1", b"2")
+    await reading.prepare(None)
+
+    # when
+    run(reading)
+
+    # then what was not settled is delivered again, what was is not
+    await until(lambda: len(sink.seen) > 0)
+    assert failed == [b"1", b"2"]
+    assert sink.seen == [b"2"]
+
+
+async def test_a_restored_database_reads_again_what_it_lost(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given a durable that has settled five messages
+    sink = Sink()
+    first = consumer(nc, sink.take)
+    await publish(js, *(b"%d" % number for number in range(1, 6)))
+    await first.prepare(None)
+    task = asyncio.create_task(first.run())
+    await until(lambda: len(sink.seen) == 5)
+    await asyncio.sleep(0.05)
+    first.stop()
+    await task
+
+    # when the service starts with a position that knows only two of them (and no margin for parallel consumers)
+    again = Sink()
+    second = consumer(nc, again.take, max_ack_pending=1, batch_max=1)
+    await second.prepare(StreamPosition(await second.stream_created(), 2))
+    run(second)
+
+    # then
+    await until(lambda: len(again.seen) >= 4)
+    assert again.seen == [b"2", b"3", b"4", b"5"]
+
+
+async def test_a_position_up_to_date_is_left_alone(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given a durable whose database remembers all
+    sink = Sink()
+    first = consumer(nc, sink.take)
+    await publish(js, b"1", b"2")
+    await first.prepare(None)
+    task = asyncio.create_task(first.run())
+    await until(lambda: len(sink.seen) == 2)
+    await asyncio.sleep(0.05)
+    first.stop()
+    await task
+
+    # when it starts again and a new message comes
+    again = Sink()
+    second = consumer(nc, again.take, max_ack_pending=1, batch_max=1)
+    await second.prepare(StreamPosition(await second.stream_created(), 2))
+    run(second)
+    await publish(js, b"3")
+
+    # then nothing old comes again
+    await until(lambda: len(again.seen) > 0)
+    assert again.seen == [b"3"]
+
+
+async def test_a_position_in_another_incarnation_of_the_stream_means_nothing(
+    nc: Client, js: JetStreamContext, run: Run
+) -> None:
+    # given a stream that was made anew since the position was stored
+    await publish(js, b"new")
+    sink = Sink()
+    reading = consumer(nc, sink.take, max_ack_pending=1, batch_max=1)
+
+    # when
+    await reading.prepare(StreamPosition("2020-01-01T00:00:00+00:00", 4711))
+    run(reading)
+
+    # then it is read from its beginning
+    await until(lambda: sink.seen == [b"new"])
+
+
+async def test_it_goes_on_after_the_broker_was_killed(
+    nc: Client, js: JetStreamContext, run: Run, broker: EmbeddedNats
+) -> None:
+    # given
+    sink = Sink()
+    reading = consumer(nc, sink.take)
+    await reading.prepare(None)
+    run(reading)
+    await publish(js, b"before")
+    await until(lambda: sink.seen == [b"before"])
+
+    # when
+    broker.kill()
+    await asyncio.to_thread(broker.start)
+    await until(lambda: nc.is_connected, 10)
+    await publish(js, b"after")
+
+    # then
+    await until(lambda: b"after" in sink.seen, 15)

@@ -1,0 +1,82 @@
+"""What other versions of the services send must stay readable: golden JSON of every event, RPC struct and KV record.
+
+A golden file is written once, when its struct is new, and never changed: a field that is renamed, removed or made required breaks
+its test, as it would break a service of the version before.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tt_common.contracts import events, grants, records, wallets
+
+GOLDEN = Path(__file__).with_name("golden")
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": struct
+    for module in (events, grants, records, wallets)
+    for name, struct in vars(module).items()
+    if inspect.isclass(struct) and issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__
+}
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / f"{name}.json").read_bytes()
+
+
+def with_unknown_fields(value: Any) -> Any:
+    """The same JSON with a field of a later version in every object that has fields."""
+    if isinstance(value, list):
+        return [with_unknown_fields(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {**{key: with_unknown_fields(item) for key, item in value.items()}, "field_of_a_later_version": ["x"]}
+
+
+def without_free_form(name: str, value: Any) -> Any:
+    """Objects of any content keep the unknown field, so they are compared without it."""
+    if isinstance(value, dict):
+        return {key: without_free_form(name, item) for key, item in value.items() if key != "field_of_a_later_version"}
+    return [without_free_form(name, item) for item in value] if isinstance(value, list) else value
+
+
+def test_every_struct_has_a_golden_file_and_every_file_a_struct() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(STRUCTS)
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTS))
+def test_a_golden_message_decodes_and_says_the_same_when_encoded(name: str) -> None:
+    # when
+    decoded = msgspec.json.decode(golden(name), type=STRUCTS[name])
+
+    # then nothing of it was lost or renamed
+    said = msgspec.json.decode(msgspec.json.encode(decoded))
+    assert {**msgspec.json.decode(golden(name))}.items() <= said.items()
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTS))
+def test_unknown_fields_are_ignored_at_every_depth(name: str) -> None:
+    # given
+    wider = msgspec.json.encode(with_unknown_fields(msgspec.json.decode(golden(name))))
+    if b'"headers"' in wider:  # free-form, but its values are texts
+        wider = wider.replace(b'["x"]', b'"x"')
+
+    # when
+    decoded = msgspec.json.decode(wider, type=STRUCTS[name])
+
+    # then
+    said = without_free_form(name, msgspec.json.decode(msgspec.json.encode(decoded)))
+    plain = msgspec.json.decode(golden(name), type=STRUCTS[name])
+    assert said == msgspec.json.decode(msgspec.json.encode(plain))
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTS))
+def test_a_wrong_type_is_refused(name: str) -> None:
+    """Types are checked, so a message of another kind is never half understood."""
+    fields: dict[str, Any] = msgspec.json.decode(golden(name))
+    first = next(iter(fields))
+    wrong = msgspec.json.encode({**fields, first: {"not": "that"} if not isinstance(fields[first], dict) else 5})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(wrong, type=STRUCTS[name])
