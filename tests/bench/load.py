@@ -50,16 +50,16 @@ class Result:
         return self.completed / self.elapsed_s if self.elapsed_s else 0.0
 
 
-async def run(target: Target, connections: int, seconds: float) -> Result:
-    """Keeps `connections` busy for `seconds`, then lets what is under way end. Raises OSError when it can't connect and
-    TimeoutError when an answer never ends.
+async def run(target: Target, connections: int, seconds: float, pause_s: float = 0.0) -> Result:
+    """Keeps `connections` busy for `seconds`, with `pause_s` between the calls of each, then lets what is under way end. Raises
+    OSError when it can't connect and TimeoutError when an answer never ends.
     """
     loop = asyncio.get_running_loop()
     result = Result()
     requests = cycle(target.requests)
     started = time.perf_counter()
     clients = [
-        _Connection(target.is_whole, requests.__next__, result, started + seconds, loop.create_future())
+        _Connection(target.is_whole, requests.__next__, result, started + seconds, pause_s, loop)
         for _ in range(connections)
     ]
     gc.collect()
@@ -84,9 +84,12 @@ class _Connection(asyncio.Protocol):
         next_request: Callable[[], bytes],
         result: Result,
         deadline: float,
-        ended: asyncio.Future[None],
+        pause_s: float,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.ended = ended
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._pause_s = pause_s
         self._is_whole = is_whole
         self._next_request = next_request
         self._result = result
@@ -141,7 +144,10 @@ class _Connection(asyncio.Protocol):
         else:
             self._fail(answer)
         if now < self._deadline:
-            self._send()
+            if self._pause_s:
+                self._loop.call_later(self._pause_s, self._send)
+            else:
+                self._send()
         else:
             self.ended.set_result(None)
             self._transport.close()

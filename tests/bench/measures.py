@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tests.bench import load
-from tests.bench.bed import MODEL, Bed
+from tests.bench.bed import ACCOUNTS, MODEL, Bed
 from tests.bench.processors import busy_s
 from tt_sandbox.stack.ports import HOST
 
@@ -21,6 +21,8 @@ EVENTS = 22
 OUTPUT_TOKENS = EVENTS - 4
 CONNECTIONS = 32
 WARM_UP_S = 0.5
+# Between the calls of a latency measure, so that settling the last call doesn't slow the provider down in the next one.
+PAUSE_S = 0.005
 SYSTEM = (
     "You are a careful assistant. Answer in one short paragraph, name your sources, and say so where you are not sure. "
 )
@@ -43,6 +45,12 @@ class Measure:
     stream: bool
     connections: int
     targets: tuple[str, ...]
+    pause_s: float = 0.0
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts take turns: one at one connection, since the first call of a key waits for its grant."""
+        return ACCOUNTS if self.connections > 1 else 1
 
 
 MEASURES = (
@@ -54,8 +62,15 @@ MEASURES = (
         CONNECTIONS,
         ("edge", "passthrough"),
     ),
-    Measure("latency", "latency of a call, 1 connection", False, 1, ("edge", "passthrough", "provider")),
-    Measure("first_byte", "time to a stream's first event, 1 connection", True, 1, ("edge", "passthrough", "provider")),
+    Measure("latency", "latency of a call, 1 connection", False, 1, ("edge", "passthrough", "provider"), PAUSE_S),
+    Measure(
+        "first_byte",
+        "time to a stream's first event, 1 connection",
+        True,
+        1,
+        ("edge", "passthrough", "provider"),
+        PAUSE_S,
+    ),
 )
 
 
@@ -94,15 +109,15 @@ class Bench:
 
     async def provider_alone(self, seconds: float) -> float:
         """Calls/s of the load generator against the provider, on one processor together: what a target can at most be seen to do."""
-        result = await self._run(_target(self._bed, "provider", stream=False), "provider", CONNECTIONS, seconds)
+        result = await self._run(_target(self._bed, "provider", MEASURES[0]), "provider", MEASURES[0], seconds)
         return result.per_second
 
     async def _round(self, measure: Measure, name: str, seconds: float) -> Figures:
-        target = _target(self._bed, name, stream=measure.stream)
-        await self._run(target, name, measure.connections, WARM_UP_S)
+        target = _target(self._bed, name, measure)
+        await self._run(target, name, measure, WARM_UP_S)
         pid = self._bed.pid(name)
         busy_before, started = busy_s(pid), time.perf_counter()
-        result = await self._run(target, name, measure.connections, seconds)
+        result = await self._run(target, name, measure, seconds)
         used, elapsed = busy_s(pid) - busy_before, time.perf_counter() - started
         times = result.first_event_s if measure.stream else result.latency_s
         percentiles = statistics.quantiles(times, n=100)
@@ -116,8 +131,8 @@ class Bench:
             "p99_ms": percentiles[98] * 1000,
         }
 
-    async def _run(self, target: load.Target, name: str, connections: int, seconds: float) -> load.Result:
-        result = await load.run(target, connections, seconds)
+    async def _run(self, target: load.Target, name: str, measure: Measure, seconds: float) -> load.Result:
+        result = await load.run(target, measure.connections, seconds, measure.pause_s)
         if name == "edge":
             self.edge_calls += result.completed
         if result.failed:
@@ -125,10 +140,10 @@ class Bench:
         return result
 
 
-def _target(bed: Bed, name: str, *, stream: bool) -> load.Target:
-    keys = [account.key for account in bed.accounts]
-    requests = list(prepared(keys, stream=stream))
-    return load.Target(HOST, bed.ports[name], requests, whole_stream if stream else whole_answer)
+def _target(bed: Bed, name: str, measure: Measure) -> load.Target:
+    keys = [account.key for account in bed.accounts[: measure.accounts]]
+    requests = list(prepared(keys, stream=measure.stream))
+    return load.Target(HOST, bed.ports[name], requests, whole_stream if measure.stream else whole_answer)
 
 
 def prepared(keys: Iterable[str], *, stream: bool) -> Iterable[bytes]:
@@ -166,7 +181,7 @@ async def sample_usage(bed: Bed) -> tuple[int, int]:
         answers.append(answer)
         return whole_answer(answer)
 
-    target = _target(bed, "provider", stream=False)
+    target = _target(bed, "provider", MEASURES[0])
     await load.run(load.Target(target.host, target.port, target.requests, keep), 1, 0)
     usage = msgspec.json.decode(answers[0].partition(b"\r\n\r\n")[2])["usage"]
     return usage["prompt_tokens"], usage["completion_tokens"]

@@ -83,8 +83,8 @@ def warnings(all_series: Iterable[Series], *, pinned: bool, load_before: float) 
             busy = series.median(target, "busy")
             if busy < BUSY_MIN:
                 found.append(
-                    f"{series.measure.name}: {target} was busy only {busy:.0%} of the time, so something else was the limit (the other processor, "
-                    "or other programs on this one); compare per processor second"
+                    f"{series.measure.name}: {target} was busy only {busy:.0%} of the time, so something else was the limit "
+                    "(the other processor, or other programs on this one); compare per processor second"
                 )
     return found
 

@@ -133,11 +133,13 @@ def test_a_tools_result_goes_back_and_the_model_answers_in_words(client: OpenAI)
     assert answer.choices[0].message.content
 
 
-def test_parallel_tool_calls_arrive_all(
-    client: OpenAI, scripted: ScriptedProvider, scripted_model: str
-) -> None:
+def test_parallel_tool_calls_arrive_all(client: OpenAI, scripted: ScriptedProvider, scripted_model: str) -> None:
     calls = [
-        {"id": f"call_{city}", "type": "function", "function": {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'}}
+        {
+            "id": f"call_{city}",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'},
+        }
         for city in ("Paris", "Rome")
     ]
     message = {"role": "assistant", "content": None, "tool_calls": calls}
@@ -149,7 +151,10 @@ def test_parallel_tool_calls_arrive_all(
 
     made = answer.choices[0].message.tool_calls
     assert made is not None
-    assert [json.loads(call.function.arguments)["city"] for call in made if call.type == "function"] == ["Paris", "Rome"]
+    assert [json.loads(call.function.arguments)["city"] for call in made if call.type == "function"] == [
+        "Paris",
+        "Rome",
+    ]
     assert json.loads(scripted.last.body)["parallel_tool_calls"] is True
 
 
@@ -191,7 +196,9 @@ def test_images_and_text_in_one_message_reach_the_provider(
 def test_unknown_fields_reach_the_provider_byte_for_byte(
     client: OpenAI, scripted: ScriptedProvider, scripted_model: str
 ) -> None:
-    unknown = b'{"big":123456789012345678901234567890,"float":1.10,"text":"\\u00e9 \xc3\xa9","nested":[{"b":1,"a":null}]}'
+    unknown = (
+        b'{"big":123456789012345678901234567890,"float":1.10,"text":"\\u00e9 \xc3\xa9","nested":[{"b":1,"a":null}]}'
+    )
     body = (
         b'{"model":"%b","messages":[{"role":"user","content":"hi","x_future":true}],"x_vendor":%b,"temperature":0.30}'
         % (scripted_model.encode(), unknown)

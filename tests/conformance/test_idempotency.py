@@ -72,9 +72,7 @@ def test_a_streams_replay_is_the_same_stream(product: Product, payer: ConsoleUse
     assert len(payer.charges()) == 1
 
 
-def test_the_same_key_with_another_body_is_refused(
-    product: Product, payer: ConsoleUser, idempotency_key: str
-) -> None:
+def test_the_same_key_with_another_body_is_refused(product: Product, payer: ConsoleUser, idempotency_key: str) -> None:
     with product.openai(payer.create_key(), max_retries=3) as client:
         _call(client, idempotency_key)
         with pytest.raises(openai.UnprocessableEntityError) as raised:

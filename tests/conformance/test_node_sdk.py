@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def results(product: Product, customer: ConsoleUser) -> dict[str, tuple[bool, st
         check=False,
     )
     output = done.stdout + done.stderr
-    print(output)
+    sys.stdout.write(output)
     lines = [(line.strip(), output) for line in done.stdout.splitlines()]
     found = [(match, text) for line, text in lines if (match := RESULT.match(line)) is not None]
     return {match[2].replace("\\#", "#"): (match[1] == "ok", text) for match, text in found}

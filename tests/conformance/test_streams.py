@@ -11,7 +11,6 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 from tests.conformance.test_chat import HELLO, MODEL, TIME, WEATHER
-from tests.support.console import ConsoleUser
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, ScriptedProvider
 
@@ -186,7 +185,12 @@ def _until_it_breaks(client: OpenAI, switches: dict[str, Any]) -> Iterable[ChatC
 
 
 def _events(deltas: list[dict[str, Any]], finish_reason: str) -> bytes:
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "vendor/some-model"}
+    head = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1_700_000_000,
+        "model": "vendor/some-model",
+    }
     choices: list[dict[str, Any]] = [
         *({"index": 0, "delta": delta, "finish_reason": None} for delta in deltas),
         {"index": 0, "delta": {}, "finish_reason": finish_reason},

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 from tests.fault.driver import Record, driver
 from tests.fault.oracle import assert_consistent
@@ -41,5 +42,5 @@ async def test_an_edge_paused_past_its_grants_soft_expiry_uses_none_of_them_afte
     assert all(event.grant_id not in before or renewed[event.grant_id] > 1 for event in of_late)
 
 
-def _grants(world: World, account_id: str) -> list[dict[str, object]]:
+def _grants(world: World, account_id: str) -> list[dict[str, Any]]:
     return world.billing_rows("SELECT grant_id, revision, state FROM grants WHERE account_id = %s", account_id)

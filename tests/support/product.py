@@ -35,12 +35,16 @@ class Product:
             # The models of this stack are the sandbox's, whatever the tester's own shell has.
             "OPENAI_API_KEY": "",
         }
-        edge = {"EDGE_IDLE_GRANT_S": "1", "OPENAI_API_KEY": ""}
+        edge = {"EDGE_IDLE_GRANT_S": "0.2", "OPENAI_API_KEY": ""}
         given = env or {}
         self.stack = Stack(
             data_dir,
             edges=edges,
-            env={**given, "console": console | dict(given.get("console", {})), "edge": edge | dict(given.get("edge", {}))},
+            env={
+                **given,
+                "console": console | dict(given.get("console", {})),
+                "edge": edge | dict(given.get("edge", {})),
+            },
         )
         self._users: list[ConsoleUser] = []
 

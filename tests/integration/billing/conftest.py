@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 import pytest
 from nats.aio.client import Client
+from psycopg import sql
 
 from tt_billing.main.service import Service, make_context
 from tt_billing.settings import MIGRATIONS_DIR, Settings
@@ -62,7 +63,8 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The name of a fresh database with the newest schema."""
     name = f"tt_billing_{next(_numbers)}"
     with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER "{OWNER}"')
+        parts = [sql.Identifier(part) for part in (name, TEMPLATE, OWNER)]
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*parts))
     yield name
     postgres.drop_database(name)
 
@@ -199,10 +201,10 @@ class Billing:
         request = w.PublishPrice(model="m", rates=Rates(input=1_000_000), actor="test")
         await call(self.nc, w.PRICE_PUBLISH, request, Price, 5)
 
-    def rows(self, sql: str) -> list[tuple[object, ...]]:
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
         """As the owner."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            cursor = connection.execute(sql)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            cursor = connection.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
             return cursor.fetchall() if cursor.description else []
 
     async def check_books(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.billing.conftest import USD, Billing, FakeEdge, eventually, key_terms, shrunk
 from tt_common.bus.rpc import call
 from tt_common.contracts import grants as g
+from tt_common.contracts import wallets as w
 from tt_common.errors import DomainError
 
 
@@ -91,8 +92,6 @@ async def test_an_edge_that_does_not_answer_makes_the_knowledge_incomplete(billi
 async def test_an_empty_wallet_is_refused_at_once_and_an_overdraft_is_credit(billing: Billing) -> None:
     with pytest.raises(DomainError, match="billing_shortfall"):
         await billing.change("g1", need_nanousd=1)
-    from tt_common.contracts import wallets as w
-
     request = w.ConfigureWallet(account_id="acc_1", overdraft_nanousd=1000, low_balance_nanousd=None)
     await call(billing.nc, w.WALLET_CONFIGURE, request, w.WalletState, 5)
     await billing.change("g1", need_nanousd=1000)

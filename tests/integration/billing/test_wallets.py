@@ -58,9 +58,7 @@ async def test_a_low_balance_is_told_once_a_fall(billing: Billing) -> None:
 
 async def test_a_direct_hold_is_placed_once_captured_once_and_the_rest_is_free(billing: Billing) -> None:
     await billing.credit("acc_1", 1000)
-    place = w.PlaceHold(
-        hold_id="h1", account_id="acc_1", key_id="key_1", amount_nanousd=600, ttl_s=60, reason="a task"
-    )
+    place = w.PlaceHold(hold_id="h1", account_id="acc_1", key_id="key_1", amount_nanousd=600, ttl_s=60, reason="a task")
     for _ in range(2):
         assert (await call(billing.nc, w.HOLD_PLACE, place, w.HoldState, 5)).state == "open"
     assert await billing.wallet("acc_1") == (400, 600)

@@ -11,9 +11,7 @@ NOW = 1_700_000_000_000
 
 
 def publish(rate: int, starts_at_ms: int | None = None, tiers: tuple[LongContextTier, ...] = ()) -> PublishPrice:
-    return PublishPrice(
-        model="m", rates=Rates(input=rate), actor="op", starts_at_ms=starts_at_ms, long_context=tiers
-    )
+    return PublishPrice(model="m", rates=Rates(input=rate), actor="op", starts_at_ms=starts_at_ms, long_context=tiers)
 
 
 def versions(*requests: PublishPrice) -> tuple[Price, ...]:

@@ -82,7 +82,9 @@ async def test_a_put_is_seen_at_once(js: JetStreamContext, reader: Reader, mirro
     await until(lambda: reader.known == {"key": b"1"}, SEEN_WITHIN_S)
 
 
-async def test_a_bad_record_is_an_alarm_and_hides_nothing(js: JetStreamContext, reader: Reader, mirror: KvMirror) -> None:
+async def test_a_bad_record_is_an_alarm_and_hides_nothing(
+    js: JetStreamContext, reader: Reader, mirror: KvMirror
+) -> None:
     # given a bad record among good ones, in the first read and in a push
     await put(js, "good", b"1")
     await put(js, "rotten", b"bad")

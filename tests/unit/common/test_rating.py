@@ -95,14 +95,20 @@ def test_the_cost_equals_an_obvious_recomputation(usage: Usage, of: Price) -> No
 
 @given(USAGES, PRICES)
 def test_receipt_lines_add_up_to_the_cost(usage: Usage, of: Price) -> None:
-    total = sum((Fraction(line.quantity * line.unit_price_nanousd, line.per) for line in receipt_lines(usage, of)), Fraction())
+    total = sum(
+        (Fraction(line.quantity * line.unit_price_nanousd, line.per) for line in receipt_lines(usage, of)), Fraction()
+    )
     assert (total + Fraction(1, 2)).__floor__() == cost_nanousd(usage, of)
     assert all(line.quantity for line in receipt_lines(usage, of))
 
 
 def test_reasoning_is_inside_output_and_costs_nothing_on_top() -> None:
     of = price(Rates(output=1_000_000))
-    assert cost_nanousd(Usage(output_tokens=10, reasoning_tokens=10), of) == cost_nanousd(Usage(output_tokens=10), of) == 10
+    assert (
+        cost_nanousd(Usage(output_tokens=10, reasoning_tokens=10), of)
+        == cost_nanousd(Usage(output_tokens=10), of)
+        == 10
+    )
 
 
 def test_a_long_prompt_pays_its_tier_for_everything_and_cached_tokens_count() -> None:

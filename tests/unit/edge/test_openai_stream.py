@@ -1,9 +1,11 @@
 """OpenAI streams on their way through: the same for any split of the bytes, and readable by the vendor's own SDK."""
 
 import json
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def relay(wire: bytes, cuts: list[int], wants_usage: bool = True, asked: str = A
     """What the client gets when the provider's bytes arrive cut at `cuts`."""
     tap = StreamTap(asked, wants_usage)
     borders = [0, *sorted(cuts), len(wire)]
-    out = b"".join(tap.feed(wire[start:end]) for start, end in zip(borders, borders[1:], strict=False) if end > start)
+    out = b"".join(tap.feed(wire[start:end]) for start, end in pairwise(borders) if end > start)
     tap.end()
     return out + tap.tail(COST), tap
 
@@ -227,15 +229,20 @@ def test_an_event_without_end_is_given_up() -> None:
         splitter.feed(b"x")
 
 
-@given(CUTS)
-def test_the_openai_sdk_reads_what_comes_out(cuts: list[int]) -> None:
+@pytest.fixture(scope="module")
+def sdk() -> Iterator[OpenAI]:
+    with OpenAI(api_key="sk-x", base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@given(cuts=CUTS)
+def test_the_openai_sdk_reads_what_comes_out(sdk: OpenAI, cuts: list[int]) -> None:
     # given the relayed stream as an HTTP response, in the pieces in which it was fed
     out, _ = relay(WIRE, [cut for cut in cuts if cut < len(WIRE)])
-    response = httpx.Response(200, content=out, headers={"content-type": "text/event-stream"})
+    response = httpx2.Response(200, content=out, headers={"content-type": "text/event-stream"})
 
     # when the vendor's own decoder reads it
-    with OpenAI(api_key="sk-x", base_url="http://127.0.0.1") as client:
-        read = list(Stream(cast_to=ChatCompletionChunk, response=response, client=client))
+    read = list(Stream(cast_to=ChatCompletionChunk, response=response, client=sdk))
 
     # then
     assert "".join(part.choices[0].delta.content or "" for part in read if part.choices).startswith("Hällo")

@@ -17,9 +17,9 @@ def usage(**fields: Any) -> Usage | None:
 
 
 def test_cached_tokens_are_taken_out_of_the_prompt() -> None:
-    assert usage(
-        prompt_tokens=9888, completion_tokens=100, prompt_tokens_details={"cached_tokens": 6752}
-    ) == Usage(input_tokens=3136, cache_read_tokens=6752, output_tokens=100)
+    assert usage(prompt_tokens=9888, completion_tokens=100, prompt_tokens_details={"cached_tokens": 6752}) == Usage(
+        input_tokens=3136, cache_read_tokens=6752, output_tokens=100
+    )
 
 
 def test_reasoning_stays_inside_output_and_audio_goes_out_of_it() -> None:
@@ -113,7 +113,9 @@ def test_all_that_the_model_wrote_is_counted_where_usage_is_missing() -> None:
         "reasoning_content": "three",
         "tool_calls": [{"function": {"name": "four", "arguments": "five"}}],
     }
-    answer = parse_answer(json.dumps({"choices": [{"message": message}, {"message": {"content": "six"}}]}).encode(), "chat")
+    answer = parse_answer(
+        json.dumps({"choices": [{"message": message}, {"message": {"content": "six"}}]}).encode(), "chat"
+    )
     assert answer is not None
 
     # then

@@ -3,14 +3,13 @@
 Invariant: a lost server never ends a process. Never logs the URL (it carries the password).
 """
 
-# pyright: reportUnknownMemberType=false
-# (nats-py leaves **kwargs untyped)
+# pyright: reportUnknownMemberType=false, reportArgumentType=false
+# (nats-py leaves **kwargs untyped, and says int where it takes fractions of a second)
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 
@@ -28,20 +27,23 @@ async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None
     `on_reconnect` runs after each reconnection, when subscriptions are back.
     """
 
+    client = Client()
+
     async def reconnected() -> None:
         log.info("nats reconnected")
         if on_reconnect is not None:
             await on_reconnect()
 
     async def disconnected() -> None:
-        log.warning("nats disconnected")
+        if not client.is_closed:
+            log.warning("nats disconnected")
 
     async def failed(error: Exception) -> None:
         log.warning("nats error", extra={"error": repr(error)})
 
     for attempt in range(1, FIRST_CONNECT_TRIES + 1):
         try:
-            return await nats.connect(
+            await client.connect(
                 url,
                 name=name,
                 connect_timeout=CONNECT_TIMEOUT_S,
@@ -55,6 +57,7 @@ async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None
                 disconnected_cb=disconnected,
                 error_cb=failed,
             )
+            return client
         except (OSError, nats.errors.Error, TimeoutError):
             if attempt == FIRST_CONNECT_TRIES:
                 raise

@@ -66,6 +66,7 @@ class PullConsumer:
         )
         self._durable = durable
         self._stopping = asyncio.Event()
+        self._fetch: asyncio.Future[list[Msg]] | None = None
         self.healthy = False
 
     async def stream_created(self) -> str:
@@ -102,6 +103,8 @@ class PullConsumer:
         while not self._stopping.is_set():
             try:
                 subscription = await self._js.pull_subscribe_bind(durable=self._durable, stream=self._stream)
+                await self._js.consumer_info(self._stream, self._durable)
+                self.healthy = True
                 await self._pump(subscription)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 self.healthy = False
@@ -112,10 +115,15 @@ class PullConsumer:
         empty = 0
         try:
             while not self._stopping.is_set():
+                self._fetch = asyncio.ensure_future(subscription.fetch(self._batch_max, timeout=FETCH_WAIT_S))
                 try:
-                    messages = await subscription.fetch(self._batch_max, timeout=FETCH_WAIT_S)
+                    messages = await self._fetch
                 except (nats.errors.TimeoutError, TimeoutError):
                     messages = []
+                except asyncio.CancelledError:
+                    if self._stopping.is_set():
+                        return
+                    raise
                 if not messages:
                     empty += 1
                     if empty >= EMPTY_FETCHES_BEFORE_CHECK:
@@ -156,5 +164,7 @@ class PullConsumer:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     def stop(self) -> None:
-        """End `run` after the batch in hand."""
+        """End `run` after the batch in hand; an idle wait ends at once."""
         self._stopping.set()
+        if self._fetch is not None:
+            self._fetch.cancel()

@@ -66,6 +66,10 @@ def change_grant(book: Book, request: ChangeGrant, terms: GrantTerms) -> GrantRe
             need_nanousd=need,
         )
         return _refusal(request, month, "wallet", error)
+    # After the refusals: a recall that overtook this request freed nothing that was not counted just now. Were it stale
+    # first, edges that recall each other would ask anew for ever.
+    if grant is not None and request.revision < grant.revision:
+        raise DomainError("stale_revision", "a later change has been applied", revision=grant.revision)
     size = grant_size(need, request.queued_nanousd, request.want_nanousd, wallet.free_nanousd, month_free)
     if grant is None:
         grant = _new_grant(book, request)
@@ -87,8 +91,6 @@ def _check_changeable(grant: Grant, request: ChangeGrant) -> None:
         raise DomainError("invalid_request", "the grant belongs to another key or edge")
     if grant.state in ("closing", "ended"):
         raise DomainError("grant_ended", "the grant is closed")
-    if request.revision < grant.revision:
-        raise DomainError("stale_revision", "a later change has been applied", revision=grant.revision)
 
 
 def _refusal(request: ChangeGrant, month: str, shortage: Shortage, error: DomainError) -> Refusal:

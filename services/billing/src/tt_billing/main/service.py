@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import nats.errors
 from fastapi import FastAPI
 from nats.aio.client import Client
 from sqlalchemy.exc import SQLAlchemyError
@@ -136,8 +137,12 @@ class Service:
 
     async def _reconnected(self) -> None:
         """The stream may be another one after the broker's restart."""
-        if self._consumer is not None:
+        if self._consumer is None:
+            return
+        try:
             self._stream_created = await self._consumer.stream_created()
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            log.warning("stream not seen after reconnecting", extra={"error": repr(error)})
 
     async def _wait_for_database(self) -> None:
         for attempt in range(1, START_TRIES + 1):

@@ -42,7 +42,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 def estimate(demand: Demand, model: ModelRecord, price: Price) -> Estimate:
     """The worst case: input at its dearest class, output to the client's limit, or to the catalog's where it named none."""
-    input_tokens = min(demand.input_tokens, model.context_window)
+    # An embedding call may carry many inputs, each with a context of its own.
+    input_tokens = demand.input_tokens if model.kind == "embedding" else min(demand.input_tokens, model.context_window)
     rates = rates_for(price, input_tokens)
     input_rate = max(rates.input, rates.cache_read, rates.cache_write_5m, rates.cache_write_1h)
     if model.kind == "embedding":

@@ -59,7 +59,10 @@ async def _pump(
     data = first
     try:
         while data:
+            delivered = len(tap.texts)
             out = tap.feed(data)
+            if exchange.gone:
+                del tap.texts[delivered:]  # read for the usage figure alone: an estimate counts what was delivered
             if out:
                 if not exchange.gone and not await still_covered(gateway, call, tap.output_estimate):
                     return DomainError("billing_shortfall", "Your balance is used up; the answer was cut off here.")
