@@ -7,6 +7,7 @@ processes are back.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Final
 
@@ -37,10 +38,10 @@ def assert_consistent(record: Record, *, commands: bool = False) -> dict[str, Us
     _assert_complete_answers_are_billed(record, calls, events)
     _assert_ledger_agrees(record, events)
     _assert_console_agrees(record, events)
+    assert world.billing_rows("SELECT id, reason FROM quarantine") == []
+    assert world.billing_rows("SELECT account_id, available_nanousd FROM wallets WHERE available_nanousd < 0") == []
     if commands:
-        for command in ("replay", "reconcile"):
-            done = world.stack.command("billing", command)
-            assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+        _assert_commands_find_no_difference(world)
     return events
 
 
@@ -50,6 +51,12 @@ def wait_settled(record: Record) -> None:
     while unsettled := _unsettled(record):
         assert time.monotonic() < deadline, f"not settled after {SETTLE_S:.0f} s: {unsettled}"
         time.sleep(POLL_S)
+
+
+def _assert_commands_find_no_difference(world: World) -> None:
+    with ThreadPoolExecutor() as both:
+        for done in both.map(lambda command: world.stack.command("billing", command), ("replay", "reconcile")):
+            assert done.returncode == 0, f"{done.args}:\n{done.stdout}{done.stderr}"
 
 
 def expected_cost_nanousd(model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
@@ -185,9 +192,3 @@ def _assert_console_agrees(record: Record, events: dict[str, UsageEvent]) -> Non
     query = "SELECT coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(cost_nanousd), 0)::bigint AS cost"
     (totals,) = record.world.console_rows(f"{query} FROM usage_hourly WHERE account_id = ANY(%s)", _accounts(record))
     assert totals == {"requests": len(events), "cost": sum(event.cost_nanousd for event in events.values())}
-
-
-def new_world_is_clean(world: World) -> None:
-    """Nothing went to quarantine and no wallet fell below zero."""
-    assert world.billing_rows("SELECT id, reason FROM quarantine") == []
-    assert world.billing_rows("SELECT account_id, available_nanousd FROM wallets WHERE available_nanousd < 0") == []

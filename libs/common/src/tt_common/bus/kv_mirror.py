@@ -27,6 +27,7 @@ REREAD_EVERY_S = 30.0
 RETRY_WAIT_S = 0.5
 FETCH_BATCH = 1000
 EPHEMERAL_TTL_S = 30.0
+CANCEL_AGAIN_S = 0.1
 _OPERATION_HEADER = "KV-Operation"
 
 
@@ -75,9 +76,10 @@ class KvMirror:
         self._wake.set()
 
     async def stop(self) -> None:
-        if self._task is not None:
+        # More than once: in Python 3.11 `asyncio.wait_for` drops a cancellation that comes in the same moment as the answer.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
 
     async def _pushed(self, message: Msg) -> None:
         self._take(message)
