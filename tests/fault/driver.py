@@ -131,12 +131,21 @@ async def driver(record: Record, connections_max: int = 0) -> AsyncIterator[Driv
 
 @asynccontextmanager
 async def load(
-    record: Record, keys: Sequence[Key], rng: random.Random, *, workers: int = 8, failover: bool = True
+    record: Record,
+    keys: Sequence[Key],
+    rng: random.Random,
+    *,
+    workers: int = 8,
+    failover: bool = True,
+    pause_s: float = 0.0,
 ) -> AsyncIterator[Driver]:
-    """Streams, whole answers and embeddings of all keys on all edges, while the block runs; then waits for the last."""
+    """Streams, whole answers and embeddings of all keys on all edges, while the block runs; then waits for the last.
+
+    Each worker waits `pause_s` between its calls; `failover` makes a few calls fail at their first route.
+    """
     stop = asyncio.Event()
     async with driver(record) as sender:
-        tasks = [asyncio.create_task(_work(sender, keys, rng, stop, failover)) for _ in range(workers)]
+        tasks = [asyncio.create_task(_work(sender, keys, rng, stop, failover, pause_s)) for _ in range(workers)]
         try:
             yield sender
         finally:
@@ -144,7 +153,9 @@ async def load(
             await asyncio.gather(*tasks)
 
 
-async def _work(sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool) -> None:
+async def _work(
+    sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool, pause_s: float
+) -> None:
     while not stop.is_set():
         key, edge = rng.choice(keys), rng.randrange(len(sender.record.world.edges))
         kind = rng.random()
@@ -159,5 +170,4 @@ async def _work(sender: Driver, keys: Sequence[Key], rng: random.Random, stop: a
         else:
             switches |= {"output_tokens": rng.randint(2, 40), "chunk_delay_ms": rng.choice((0, 3, 10))}
             sent = await sender.call(key, edge, stream=True, switches=switches)
-        if sent.outcome != "complete":
-            await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+        await asyncio.sleep(pause_s if sent.outcome == "complete" else PAUSE_AFTER_ERROR_S)

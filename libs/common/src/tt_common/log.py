@@ -19,7 +19,9 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "taskName",
     "color_message",
 }
-_SECRET = re.compile(r"(?<![A-Za-z0-9])((?:sk|mt_live|gw|rk|pk)[-_])[A-Za-z0-9_\-]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+")
+_SECRET = re.compile(
+    r"(?<![A-Za-z0-9])((?:sk|mt_live|gw|rk|pk)[-_])[A-Za-z0-9_\-]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+"
+)
 
 
 def mask(text: str) -> str:

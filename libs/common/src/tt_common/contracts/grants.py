@@ -1,8 +1,9 @@
 """RPC edge -> billing: credit grants, and the sequence bookkeeping of an edge's boot epochs.
 
-Every request is safe to repeat: a grant's id is made by the edge, and `revision` counts the edge's changes to it. Billing
-applies a change only if its revision is higher than the one it has; an equal one is answered with the present state, a lower one
-with `stale_revision`. Amounts are nanoUSD, slices are whole numbers.
+Every request is safe to repeat. A grant's id is made by the edge, and `revision` counts the changes that the edge asks for: an equal one is
+answered with the present state, a lower one with `stale_revision`. What is granted only grows and is billing's to say; what is given
+back only grows and is the edge's to say; a grant's amount is the difference. So changes and shrinks may cross each other in any order.
+Amounts are nanoUSD, slices are whole numbers.
 """
 
 from typing import Literal
@@ -60,14 +61,14 @@ class ChangeGrant(msgspec.Struct, frozen=True, kw_only=True):
 class GrantReply(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the grant after the change. Durations count from when the edge sent the request.
 
-    `amount_nanousd` is all that may ever be captured from the grant. `slices` are this grant's totals in the window `window`,
-    which ends in `window_remaining_s`; with a new window they start from nothing. `limits_remaining` is what is left of the key's
-    limits for everybody, for display.
+    `granted_nanousd` is all that was ever granted to it. `slices` are all that were ever granted: requests and tokens of the window
+    `window`, which ends in `window_remaining_s` (a new window starts from nothing), concurrency since the grant was opened.
+    `limits_remaining` is what is left of the key's limits for everybody, for display.
     """
 
     grant_id: str
     revision: int
-    amount_nanousd: int
+    granted_nanousd: int
     soft_ttl_s: float
     hard_ttl_s: float
     available_nanousd: int
@@ -79,24 +80,26 @@ class GrantReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShrinkGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """Give back: the grant's amount becomes spent + reserved and its slices what is used or in use. Takes effect at once.
+    """Give back: takes effect at once, in whatever order it arrives.
 
-    `spent_nanousd` is the sum of the grant's events so far. With `final_events` set this closes the grant: it ends when that
-    many of its events are settled or quarantined.
+    `given_back_nanousd` and `given_back` are totals, as in GrantReply: of the window `window` for requests and tokens, since the
+    opening for concurrency. `requests_seen` is the granted total of requests that the edge knew of: of those none is left
+    unused. With `final_events` set this closes the grant: it ends when that many of its events are settled or quarantined. A
+    close of an unknown grant is remembered, so that an opening that comes after it is refused.
     """
 
     grant_id: str
     account_id: str
-    revision: int
-    spent_nanousd: int
-    reserved_nanousd: int
+    key_id: str
+    given_back_nanousd: int
     window: int = 0
-    slices: Slices = Slices()
+    given_back: Slices = Slices()
+    requests_seen: int = 0
     final_events: int | None = None
 
 
 class ShrinkGrants(msgspec.Struct, frozen=True, kw_only=True):
-    """Several shrinks at once; the answer is an `Ack`. Unknown and ended grants are ignored."""
+    """Several shrinks at once; the answer is an `Ack`. Ended grants are ignored."""
 
     edge_id: str
     boot_epoch: str

@@ -38,11 +38,10 @@ def check_shrinks(request: ShrinkGrants) -> None:
     if len(request.grants) > SHRINKS_MAX:
         raise _invalid(f"at most {SHRINKS_MAX} shrinks in one request")
     for shrink in request.grants:
-        check_ids(shrink.grant_id, shrink.account_id)
-        _between(0, AMOUNT_NANOUSD_MAX, shrink.spent_nanousd, shrink.reserved_nanousd)
-        _between(1, REVISION_MAX, shrink.revision)
-        _between(0, REVISION_MAX, shrink.window, shrink.final_events or 0)
-        _slices(shrink.slices)
+        check_ids(shrink.grant_id, shrink.account_id, shrink.key_id)
+        _between(0, 2**62, shrink.given_back_nanousd)
+        _between(0, REVISION_MAX, shrink.window, shrink.requests_seen, shrink.final_events or 0)
+        _slices(shrink.given_back)
 
 
 def check_beat(request: EpochBeat | CloseEpoch) -> None:

@@ -40,6 +40,8 @@ class Wallet(msgspec.Struct, kw_only=True):
 class Grant(msgspec.Struct, kw_only=True):
     """A slice of a wallet lent to one edge for one key. Its amount is `held` (not yet used) plus `captured`.
 
+    `back_…` are totals of what the edge has given back, `slice_…` what it has now: granted is the sum of both.
+
     `requests_all_used` is true when the edge has said that every request of its slice is used: nothing of them can be recalled.
     """
 
@@ -59,6 +61,10 @@ class Grant(msgspec.Struct, kw_only=True):
     slice_requests: int = 0
     slice_tokens: int = 0
     slice_concurrency: int = 0
+    back_nanousd: int = 0
+    back_requests: int = 0
+    back_tokens: int = 0
+    back_concurrency: int = 0
     requests_all_used: bool = True
     expires_clock_ms: int = 0
     lost_clock_ms: int | None = None
@@ -66,8 +72,9 @@ class Grant(msgspec.Struct, kw_only=True):
     opened_at_ms: int = 0
 
     @property
-    def amount_nanousd(self) -> int:
-        return self.held_nanousd + self.captured_nanousd
+    def granted_nanousd(self) -> int:
+        """All that was ever granted: what is held, what was captured, what came back."""
+        return self.held_nanousd + self.captured_nanousd + self.back_nanousd
 
 
 class Hold(msgspec.Struct, kw_only=True):

@@ -66,10 +66,6 @@ def change_grant(book: Book, request: ChangeGrant, terms: GrantTerms) -> GrantRe
             need_nanousd=need,
         )
         return _refusal(request, month, "wallet", error)
-    # After the refusals: a recall that overtook this request freed nothing that was not counted just now. Were it stale
-    # first, edges that recall each other would ask anew for ever.
-    if grant is not None and request.revision < grant.revision:
-        raise DomainError("stale_revision", "a later change has been applied", revision=grant.revision)
     size = grant_size(need, request.queued_nanousd, request.want_nanousd, wallet.free_nanousd, month_free)
     if grant is None:
         grant = _new_grant(book, request)
@@ -82,6 +78,8 @@ def change_grant(book: Book, request: ChangeGrant, terms: GrantTerms) -> GrantRe
 
 
 def _check_changeable(grant: Grant, request: ChangeGrant) -> None:
+    if grant.state in ("closing", "ended"):
+        raise DomainError("grant_ended", "the grant is closed")
     same = (grant.account_id, grant.key_id, grant.boot_epoch) == (
         request.key.account_id,
         request.key.key_id,
@@ -89,8 +87,8 @@ def _check_changeable(grant: Grant, request: ChangeGrant) -> None:
     )
     if not same:
         raise DomainError("invalid_request", "the grant belongs to another key or edge")
-    if grant.state in ("closing", "ended"):
-        raise DomainError("grant_ended", "the grant is closed")
+    if request.revision < grant.revision:
+        raise DomainError("stale_revision", "a later change has been applied", revision=grant.revision)
 
 
 def _refusal(request: ChangeGrant, month: str, shortage: Shortage, error: DomainError) -> Refusal:
@@ -167,11 +165,11 @@ def _reply(book: Book, grant: Grant, window: KeyWindow, terms: GrantTerms) -> Gr
     return GrantReply(
         grant_id=grant.grant_id,
         revision=grant.revision,
-        amount_nanousd=grant.amount_nanousd,
+        granted_nanousd=grant.granted_nanousd,
         soft_ttl_s=terms.soft_ttl_s,
         hard_ttl_s=terms.hard_ttl_s,
         available_nanousd=book.wallets[grant.account_id].available_nanousd,
-        slices=windows.slices_in_hand(window, grant, now_ms),
+        slices=windows.slices_granted(window, grant, now_ms),
         window=window.window,
         window_remaining_s=remaining_ms / 1000,
         limits_remaining=windows.limits_left(window, now_ms),
@@ -179,16 +177,19 @@ def _reply(book: Book, grant: Grant, window: KeyWindow, terms: GrantTerms) -> Gr
 
 
 def shrink_grant(book: Book, shrink: ShrinkGrant, terms: GrantTerms) -> bool:
-    """Give back what is neither spent nor reserved. False where there was nothing to do: unknown, ended, or not newer."""
+    """Take back what the edge gives back. False where there was nothing to do: ended, or not its grant.
+
+    What is given back is a total, so shrinks may come twice and in any order.
+    """
     grant = book.grants.get(shrink.grant_id)
-    if grant is None or grant.account_id != shrink.account_id or grant.state == "ended":
+    if grant is None:
+        return _remember_closed(book, shrink)
+    if grant.account_id != shrink.account_id or grant.state == "ended":
         return False
-    if shrink.revision <= grant.revision:
-        return False
-    grant.revision = shrink.revision
-    kept = max(grant.captured_nanousd, max(0, shrink.spent_nanousd) + max(0, shrink.reserved_nanousd))
-    if kept < grant.amount_nanousd:
-        _move(book, grant, "grant_shrunk", kept - grant.amount_nanousd)
+    newly_back = min(shrink.given_back_nanousd - grant.back_nanousd, grant.held_nanousd)
+    if newly_back > 0:
+        grant.back_nanousd += newly_back
+        _move(book, grant, "grant_shrunk", -newly_back, cause=f"back{grant.back_nanousd}")
     window = book.windows.get(grant.key_id)
     if window is not None:
         windows.take_back(book, window, grant, shrink, book.booked_at_ms)
@@ -197,6 +198,25 @@ def shrink_grant(book: Book, shrink: ShrinkGrant, terms: GrantTerms) -> bool:
         grant.state = "closing"
     _renew(book, grant, terms)
     end_if_complete(book, grant)
+    return True
+
+
+def _remember_closed(book: Book, shrink: ShrinkGrant) -> bool:
+    """The edge gave up waiting for an opening that may still be on its way: it must find the grant ended."""
+    if shrink.final_events is None:
+        return False
+    book.grants[shrink.grant_id] = Grant(
+        grant_id=shrink.grant_id,
+        account_id=shrink.account_id,
+        key_id=shrink.key_id,
+        edge_id="",
+        boot_epoch="",
+        month=book.month,
+        state="ended",
+        final_events=shrink.final_events,
+        opened_at_ms=book.booked_at_ms,
+    )
+    book.changed_grants.add(shrink.grant_id)
     return True
 
 

@@ -90,7 +90,7 @@ def hand_out(book: Book, window: KeyWindow, grant: Grant, plan: SlicePlan, now_m
         window.requests_out = window.tokens_out = 0
     if grant.slice_window != window.window:
         grant.slice_window = window.window
-        grant.slice_requests = grant.slice_tokens = 0
+        grant.slice_requests = grant.slice_tokens = grant.back_requests = grant.back_tokens = 0
         grant.requests_all_used = True
     give = plan.give
     grant.slice_requests += give.requests
@@ -105,18 +105,26 @@ def hand_out(book: Book, window: KeyWindow, grant: Grant, plan: SlicePlan, now_m
 
 
 def take_back(book: Book, window: KeyWindow, grant: Grant, shrink: ShrinkGrant, now_ms: int) -> None:
-    """A grant keeps the slices that are used or in use, the rest is free; those of another window are void already."""
+    """Count what is newly given back; slices of another window are void already."""
     if shrink.window == grant.slice_window == window.window and not is_over(window, now_ms):
-        requests = min(grant.slice_requests, max(0, shrink.slices.requests))
-        tokens = min(grant.slice_tokens, max(0, shrink.slices.tokens))
-        window.requests_out -= grant.slice_requests - requests
-        window.tokens_out -= grant.slice_tokens - tokens
-        grant.slice_requests, grant.slice_tokens = requests, tokens
-        grant.requests_all_used = True
-    concurrency = min(grant.slice_concurrency, max(0, shrink.slices.concurrency))
-    window.concurrency_out -= grant.slice_concurrency - concurrency
-    grant.slice_concurrency = concurrency
+        requests = _newly_back(shrink.given_back.requests, grant.back_requests, grant.slice_requests)
+        tokens = _newly_back(shrink.given_back.tokens, grant.back_tokens, grant.slice_tokens)
+        window.requests_out -= requests
+        window.tokens_out -= tokens
+        grant.slice_requests -= requests
+        grant.slice_tokens -= tokens
+        grant.back_requests += requests
+        grant.back_tokens += tokens
+        grant.requests_all_used = shrink.requests_seen >= grant.slice_requests + grant.back_requests
+    concurrency = _newly_back(shrink.given_back.concurrency, grant.back_concurrency, grant.slice_concurrency)
+    window.concurrency_out -= concurrency
+    grant.slice_concurrency -= concurrency
+    grant.back_concurrency += concurrency
     book.changed_windows.add(window.key_id)
+
+
+def _newly_back(total: int, known: int, in_hand: int) -> int:
+    return max(0, min(total - known, in_hand))
 
 
 def free_slots(book: Book, window: KeyWindow | None, grant: Grant) -> None:
@@ -127,13 +135,13 @@ def free_slots(book: Book, window: KeyWindow | None, grant: Grant) -> None:
     grant.slice_concurrency = 0
 
 
-def slices_in_hand(window: KeyWindow, grant: Grant, now_ms: int) -> Slices:
-    """A grant's totals in the present window."""
+def slices_granted(window: KeyWindow, grant: Grant, now_ms: int) -> Slices:
+    """All that was ever granted: requests and tokens of the present window, concurrency since the opening."""
     present = grant.slice_window == window.window and not is_over(window, now_ms)
     return Slices(
-        requests=grant.slice_requests if present else 0,
-        tokens=grant.slice_tokens if present else 0,
-        concurrency=grant.slice_concurrency,
+        requests=grant.slice_requests + grant.back_requests if present else 0,
+        tokens=grant.slice_tokens + grant.back_tokens if present else 0,
+        concurrency=grant.slice_concurrency + grant.back_concurrency,
     )
 
 

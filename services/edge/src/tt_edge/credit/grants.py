@@ -1,7 +1,8 @@
 """One grant and the holds on it: plain arithmetic, no I/O, times handed in.
 
-Invariant: amount >= spent + reserved, unless real usage outgrew a hold. A slice of a rate limit is used only inside the window it
-was cut from.
+What was granted only grows and comes from billing; what was given back only grows and is decided here; so a give-back and an
+answer of billing may cross. Invariant: granted - given back >= spent + reserved, unless real usage outgrew a hold. A slice
+of a rate limit is used only inside the window it was cut from.
 """
 
 import msgspec
@@ -26,13 +27,17 @@ class Grant:
     """A slice of one wallet for one key on this edge. All times are seconds of the monotonic clock."""
 
     __slots__ = (
-        "amount_nanousd",
         "available_nanousd",
+        "back",
+        "back_nanousd",
         "changing",
         "chunk_nanousd",
         "closed",
         "created_at",
+        "doubtful",
         "events",
+        "granted",
+        "granted_nanousd",
         "hard_expires_at",
         "holds",
         "id",
@@ -42,7 +47,6 @@ class Grant:
         "limits_remaining",
         "reserved_nanousd",
         "revision",
-        "slices",
         "soft_expires_at",
         "soft_ttl_s",
         "spent_nanousd",
@@ -56,7 +60,8 @@ class Grant:
         self.id = grant_id
         self.key = key
         self.revision = 0
-        self.amount_nanousd = 0
+        self.granted_nanousd = 0
+        self.back_nanousd = 0
         self.spent_nanousd = 0
         self.reserved_nanousd = 0
         self.chunk_nanousd = 0
@@ -70,18 +75,35 @@ class Grant:
         self.last_used_at = now
         self.window = 0
         self.window_ends_at = 0.0
-        self.slices = Slices()
+        self.granted = Slices()
+        self.back = Slices()
         self.limits_remaining = Slices()
         self.used_requests = 0
         self.used_tokens = 0
         self.in_use = 0
         self.changing = False
         self.closed = False
+        self.doubtful = False
+        """A request was never answered: billing may have opened the grant."""
 
     @property
     def free_nanousd(self) -> int:
-        """What the next hold may take."""
-        return self.amount_nanousd - self.spent_nanousd - self.reserved_nanousd
+        """What the next hold may take; below 0 where real usage outgrew its hold."""
+        return self.granted_nanousd - self.back_nanousd - self.spent_nanousd - self.reserved_nanousd
+
+    @property
+    def opened(self) -> bool:
+        """Whether billing has ever answered for it."""
+        return self.soft_ttl_s > 0
+
+    def slices_in_hand(self) -> Slices:
+        """What this grant has of the key's limits; requests and tokens only mean something inside the window."""
+        granted, back = self.granted, self.back
+        return Slices(
+            requests=granted.requests - back.requests,
+            tokens=granted.tokens - back.tokens,
+            concurrency=granted.concurrency - back.concurrency,
+        )
 
     def admits(self, now: float) -> bool:
         """Whether new calls may be admitted on it at all."""
@@ -89,20 +111,20 @@ class Grant:
 
     def missing_slices(self, tokens: int, now: float) -> Slices:
         """What of the key's rate limits must be granted before a call of `tokens` fits; all zero when it fits now."""
-        key = self.key
+        key, has = self.key, self.slices_in_hand()
         in_window = now < self.window_ends_at
         requests = missing_tokens = concurrency = 0
         if key.requests_per_minute is not None:
-            requests = max(0, self.used_requests + 1 - self.slices.requests) if in_window else 1
+            requests = max(0, self.used_requests + 1 - has.requests) if in_window else 1
         if key.tokens_per_minute is not None:
-            missing_tokens = max(0, self.used_tokens + tokens - self.slices.tokens) if in_window else max(tokens, 1)
+            missing_tokens = max(0, self.used_tokens + tokens - has.tokens) if in_window else max(tokens, 1)
         if key.concurrency is not None:
-            concurrency = max(0, self.in_use + 1 - self.slices.concurrency)
+            concurrency = max(0, self.in_use + 1 - has.concurrency)
         return Slices(requests=requests, tokens=missing_tokens, concurrency=concurrency)
 
     def reserve(self, hold_id: str, need_nanousd: int, tokens: int, now: float) -> Hold | None:
         """A hold, or None where money or slices are missing."""
-        if not self.admits(now) or need_nanousd > self.amount_nanousd - self.spent_nanousd - self.reserved_nanousd:
+        if not self.admits(now) or need_nanousd > self.free_nanousd:
             return None
         key = self.key
         limited = (
@@ -149,8 +171,8 @@ class Grant:
 
     def apply(self, reply: GrantReply, sent_at: float) -> None:
         """Take over billing's state after a change. Expiries count from when the request was sent."""
-        self.chunk_nanousd = max(reply.amount_nanousd - self.amount_nanousd, 0) or self.chunk_nanousd
-        self.amount_nanousd = reply.amount_nanousd
+        self.chunk_nanousd = max(reply.granted_nanousd - self.granted_nanousd, 0) or self.chunk_nanousd
+        self.granted_nanousd = max(self.granted_nanousd, reply.granted_nanousd)
         self.available_nanousd = reply.available_nanousd
         self.soft_ttl_s = reply.soft_ttl_s
         self.soft_expires_at = sent_at + reply.soft_ttl_s
@@ -158,28 +180,34 @@ class Grant:
         if reply.window != self.window:
             self.window = reply.window
             self.used_requests = self.used_tokens = 0
+            self.granted = Slices(concurrency=self.granted.concurrency)
+            self.back = Slices(concurrency=self.back.concurrency)
         self.window_ends_at = sent_at + reply.window_remaining_s
-        self.slices = reply.slices
+        self.granted = Slices(
+            requests=max(self.granted.requests, reply.slices.requests),
+            tokens=max(self.granted.tokens, reply.slices.tokens),
+            concurrency=max(self.granted.concurrency, reply.slices.concurrency),
+        )
         self.limits_remaining = reply.limits_remaining
 
     def shrink(self, *, final: bool) -> ShrinkGrant:
         """Give back everything that is neither spent nor reserved, here and now; the message tells billing."""
-        self.revision += 1
-        self.amount_nanousd = self.spent_nanousd + self.reserved_nanousd
-        self.slices = Slices(
-            requests=min(self.used_requests, self.slices.requests),
-            tokens=min(self.used_tokens, self.slices.tokens),
-            concurrency=min(self.in_use, self.slices.concurrency),
+        self.back_nanousd += max(0, self.free_nanousd)
+        has, back = self.slices_in_hand(), self.back
+        self.back = Slices(
+            requests=back.requests + max(0, has.requests - self.used_requests),
+            tokens=back.tokens + max(0, has.tokens - self.used_tokens),
+            concurrency=back.concurrency + max(0, has.concurrency - self.in_use),
         )
         self.closed = self.closed or final
         return ShrinkGrant(
             grant_id=self.id,
             account_id=self.key.account_id,
-            revision=self.revision,
-            spent_nanousd=self.spent_nanousd,
-            reserved_nanousd=self.reserved_nanousd,
+            key_id=self.key.key_id,
+            given_back_nanousd=self.back_nanousd,
             window=self.window,
-            slices=self.slices,
+            given_back=self.back,
+            requests_seen=self.granted.requests,
             final_events=self.events if final else None,
         )
 

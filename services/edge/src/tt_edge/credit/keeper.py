@@ -63,9 +63,9 @@ class CreditKeeper:
         """The call never happened (dry run, journal full): no event will come."""
         hold.grant.release(hold, self._context.clock())
 
-    async def extend(self, hold: Hold, extra_nanousd: int) -> bool:
-        """More for a stream that outgrows its hold; False where nothing more can be had."""
-        return await self._keys[hold.grant.key.key_id].extend(hold, extra_nanousd)
+    async def extend(self, hold: Hold, extra_nanousd: int) -> None:
+        """More for a stream that outgrows its hold. Raises billing's refusal or billing_unavailable."""
+        await self._keys[hold.grant.key.key_id].extend(hold, extra_nanousd)
 
     async def recall(self, recall: Recall, respond: Callable[[RecallReply], Awaitable[None]]) -> None:
         """Billing asks: shrink those grants at once. Answers only for grants that are here, or just were."""
@@ -143,7 +143,8 @@ class CreditKeeper:
         if grant.changing:
             return
         if grant.holds == 0:
-            self._unsent[grant.id] = grant.shrink(final=True)
+            if grant.opened or grant.doubtful:
+                self._unsent[grant.id] = grant.shrink(final=True)
             del credit.draining[grant.id]
             del self._grants[grant.id]
         elif grant.free_nanousd > 0:

@@ -1,7 +1,7 @@
 """One key's credit on this edge: its grants, and the line of calls that wait for billing.
 
 A call that fits is served from memory. The others wait in order; one change at a time is under way for a key. Billing is asked again, with
-the same revision, until it answers or the wait is over; a reply that a recall has overtaken is thrown away.
+the same revision, until it answers or the wait is over.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 REFRESH_SHARE: Final = 0.2
 RETRY_S: Final = 0.1
 ANSWER_WAIT_S_MAX: Final = 2.0
-STALE_TRIES: Final = 8
 WAITERS_MAX: Final = 10_000
 MONEY_REFUSALS: Final = frozenset({"billing_shortfall", "api_key_quota_exceeded"})
 REFUSALS: Final = MONEY_REFUSALS | {"rate_limit_exceeded"}
@@ -103,21 +102,21 @@ class KeyCredit:
                 hold.grant.release(hold, self._context.clock())
             raise
 
-    async def extend(self, hold: Hold, extra_nanousd: int) -> bool:
-        """More for a stream that outgrows its hold; False where nothing more can be had."""
+    async def extend(self, hold: Hold, extra_nanousd: int) -> None:
+        """More for a stream that outgrows its hold. Raises billing's refusal or billing_unavailable."""
         grant = hold.grant
+        if grant.grow(hold, extra_nanousd):
+            return
         deadline = self._context.clock() + self._context.wait_s
-        for _ in range(STALE_TRIES):
+        async with self.lock:
             if grant.grow(hold, extra_nanousd):
-                return True
-            async with self.lock:
-                try:
-                    if grant.free_nanousd < extra_nanousd:
-                        await self._change(grant, extra_nanousd - grant.free_nanousd, NO_SLICES, deadline)
-                except DomainError as error:
-                    if error.code != "stale_revision":
-                        return False
-        return False
+                return
+            try:
+                await self._change(grant, extra_nanousd - grant.free_nanousd, NO_SLICES, deadline)
+            except DomainError as error:
+                raise error if error.code in REFUSALS else billing_unavailable() from error
+            if not grant.grow(hold, extra_nanousd):
+                raise billing_unavailable()
 
     async def refresh(self, grant: Grant) -> None:
         """Top a grant up, or renew it, in the background, before a call has to wait for it."""
@@ -159,11 +158,13 @@ class KeyCredit:
         asked = list(self._waiters)
         head, grant = asked[0], self._grant_to_change()
         missing = grant.missing_slices(head.need.tokens, self._context.clock())
-        money = max(0, head.need.nanousd - max(grant.free_nanousd, 0))
+        money = max(0, head.need.nanousd - grant.free_nanousd)
         try:
             await self._change(grant, money, missing, head.deadline, queued=asked[1:])
         except DomainError as error:
             self._refuse(asked, _counting(error, head.need, max(grant.free_nanousd, 0)))
+        else:
+            self._grant_what_fits()
 
     def _grant_what_fits(self) -> None:
         while self._waiters:
@@ -200,7 +201,7 @@ class KeyCredit:
         """The current grant where it can still be extended, else a new one; the old one drains."""
         grant, now = self.current, self._context.clock()
         young = grant is not None and not grant.closed and now - grant.created_at < self._context.age_s_max
-        if grant is not None and young and (grant.soft_ttl_s == 0.0 or now < grant.hard_expires_at):
+        if grant is not None and young and (not grant.opened or now < grant.hard_expires_at):
             return grant
         self.retire()
         self.current = fresh = Grant(new_id("grt"), self.terms, now)
@@ -210,10 +211,7 @@ class KeyCredit:
     async def _change(
         self, grant: Grant, need_nanousd: int, need: Slices, deadline: float, queued: Sequence[_Waiter] = ()
     ) -> None:
-        """One open, extend or renewal, asked until answered or `deadline`. The lock must be held.
-
-        Raises the refusal; stale_revision also where a recall overtook the answer.
-        """
+        """One open, extend or renewal, asked until answered or `deadline`. The lock must be held. Raises the refusal."""
         grant.revision += 1
         context = self._context
         request = ChangeGrant(
@@ -233,10 +231,11 @@ class KeyCredit:
         grant.changing = True
         try:
             reply, sent_at = await self._ask(request, deadline)
+        except (Unavailable, asyncio.CancelledError):
+            grant.doubtful = True
+            raise
         finally:
             grant.changing = False
-        if reply.revision != grant.revision or grant.closed:
-            raise DomainError("stale_revision", "a recall overtook the answer")
         grant.apply(reply, sent_at)
 
     async def _ask(self, request: ChangeGrant, deadline: float) -> tuple[GrantReply, float]:

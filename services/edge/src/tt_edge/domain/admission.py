@@ -28,7 +28,7 @@ def check_address(key: KeyRecord, address: str) -> None:
     if key.ip_ranges is None:
         return
     try:
-        client = ipaddress.ip_address(address)
+        client = _parsed(address)
     except ValueError:
         raise model_not_allowed("This API key is bound to client addresses, and yours is unknown.") from None
     if not any(client in network for network in _networks(key.ip_ranges)):
@@ -58,9 +58,16 @@ def client_address(peer: str, forwarded_for: str | None, trusted_proxies: tuple[
     return peer
 
 
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address; an IPv4 one that came over an IPv6 socket as IPv4. ValueError where it is none."""
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
 def _is_trusted(address: str, trusted_proxies: tuple[str, ...]) -> bool:
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = _parsed(address)
     except ValueError:
         return False
     return any(parsed in network for network in _networks(trusted_proxies))

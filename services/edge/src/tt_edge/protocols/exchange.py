@@ -16,6 +16,9 @@ Headers = list[tuple[bytes, bytes]]
 
 WATCH_AFTER_S: Final = 0.02
 """Most answers are faster than this; watching for a disconnect costs a task, so it starts late."""
+STALLED_S: Final = 60.0
+"""A client that takes no bytes for so long has left, whatever its connection says."""
+STALL_CHECK_S: Final = 15.0
 KEPT_BYTES_MAX: Final = 8 * 1024 * 1024 + 1
 
 
@@ -31,10 +34,13 @@ class Exchange:
         "_kept_bytes",
         "_kept_bytes",
         "_patience",
+        "_raw_headers",
         "_receive",
         "_send",
+        "_stall_timer",
         "_timer",
         "_watcher",
+        "_writing_since",
         "client",
         "gone",
         "head_sent",
@@ -52,6 +58,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.client: str = scope["client"][0] if scope.get("client") else ""
         self.gone = False
         self.head_sent = False
@@ -61,7 +68,9 @@ class Exchange:
         self._kept_bytes = 0
         self.kept_head: tuple[int, Headers] = (0, [])
         self._patience: asyncio.Timeout | None = None
-        self._drain_s = 0.0
+        self._drain_s: float | None = None
+        self._writing_since = 0.0
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -69,6 +78,11 @@ class Exchange:
         """A request header as text (latin-1), or None."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def joined_header(self, name: bytes) -> str | None:
+        """All lines of a header that may come several times, as one."""
+        values = [value.decode("latin-1") for key, value in self._raw_headers if key == name]
+        return ",".join(values) if values else None
 
     async def read_body(self, bytes_max: int) -> bytes:
         """The whole body. Raises request_too_large as soon as it is known to be, ClientGone where it breaks off."""
@@ -106,15 +120,24 @@ class Exchange:
         self.gone = True
         self._hurry()
 
-    def be_patient(self, limit: asyncio.Timeout, drain_s: float) -> None:
-        """Let `limit` run out `drain_s` after the client has left."""
+    def be_patient(self, limit: asyncio.Timeout, drain_s: float | None) -> None:
+        """Let `limit` run out `drain_s` after the client has left (None: never), and at once where a write is stalled."""
         self._patience, self._drain_s = limit, drain_s
+        if self._stall_timer is None:
+            self._stall_timer = asyncio.get_running_loop().call_later(STALL_CHECK_S, self._check_stall)
         if self.gone:
             self._hurry()
 
     def _hurry(self) -> None:
-        if self._patience is not None and self._patience.when() is None:
+        if self._patience is not None and self._drain_s is not None and self._patience.when() is None:
             self._patience.reschedule(asyncio.get_running_loop().time() + self._drain_s)
+
+    def _check_stall(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stall_timer = loop.call_later(STALL_CHECK_S, self._check_stall)
+        if self._writing_since and loop.time() - self._writing_since > STALLED_S and self._patience is not None:
+            self.gone = True
+            self._patience.reschedule(loop.time())
 
     def at_ease(self) -> None:
         """The patient stretch is over."""
@@ -131,7 +154,9 @@ class Exchange:
         """Send a part of the body."""
         self.keep(data)
         if not self.gone:
+            self._writing_since = asyncio.get_running_loop().time()
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self._writing_since = 0.0
 
     def keep(self, data: bytes) -> None:
         """Remember a part of the answer for replays, up to just over what a replay may have."""
@@ -152,6 +177,8 @@ class Exchange:
 
     def end(self) -> None:
         """Stop watching."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:

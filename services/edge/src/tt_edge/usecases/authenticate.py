@@ -22,7 +22,9 @@ async def authenticate(gateway: Gateway, exchange: Exchange) -> KeyRecord:
         key = await _unknown(gateway, plaintext)
     check_key(key, now_ms())
     if key.ip_ranges is not None:
-        address = client_address(exchange.client, exchange.header(b"x-forwarded-for"), gateway.limits.trusted_proxies)
+        address = client_address(
+            exchange.client, exchange.joined_header(b"x-forwarded-for"), gateway.limits.trusted_proxies
+        )
         check_address(key, address)
     return key
 

@@ -28,19 +28,19 @@ def call_headers(call: Call, content_type: bytes) -> Headers:
 def _add_limits(call: Call, headers: Headers) -> None:
     assert call.hold is not None
     grant = call.hold.grant
-    terms, elsewhere = grant.key, grant.limits_remaining
+    terms, elsewhere, has = grant.key, grant.limits_remaining, grant.slices_in_hand()
     if terms.requests_per_minute is None and terms.tokens_per_minute is None:
         return
     reset = duration(max(0.0, grant.window_ends_at - monotonic_s())).encode()
     if terms.requests_per_minute is not None:
-        left = max(0, elsewhere.requests + grant.slices.requests - grant.used_requests)
+        left = max(0, elsewhere.requests + has.requests - grant.used_requests)
         headers += [
             (b"x-ratelimit-limit-requests", str(terms.requests_per_minute).encode()),
             (b"x-ratelimit-remaining-requests", str(left).encode()),
             (b"x-ratelimit-reset-requests", reset),
         ]
     if terms.tokens_per_minute is not None:
-        left = max(0, elsewhere.tokens + grant.slices.tokens - grant.used_tokens)
+        left = max(0, elsewhere.tokens + has.tokens - grant.used_tokens)
         headers += [
             (b"x-ratelimit-limit-tokens", str(terms.tokens_per_minute).encode()),
             (b"x-ratelimit-remaining-tokens", str(left).encode()),

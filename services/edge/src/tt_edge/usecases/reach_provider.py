@@ -12,6 +12,7 @@ from tt_common.errors import DomainError
 from tt_edge.clients.upstream import UpstreamAnswer, UpstreamFailure, provider_fault
 from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
 from tt_edge.protocols.openai.answer import Answer, parse_answer
+from tt_edge.protocols.openai.errors import refusal_body
 from tt_edge.protocols.openai.request import build
 from tt_edge.usecases.gateway import Call, Gateway
 
@@ -88,7 +89,7 @@ async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reach
         body = await upstream.read(ERROR_BODY_BYTES_MAX)
         if provider_fault(upstream.status):
             raise UpstreamFailure("status", str(upstream.status))
-        return Reached(upstream.status, upstream.content_type, body, None, upstream, None)
+        return Reached(upstream.status, "application/json", refusal_body(upstream.status, body), None, upstream, None)
     if call.request.stream:
         if upstream.content_type.startswith("application/json"):
             upstream.close()

@@ -14,7 +14,7 @@ import msgspec
 from tt_common.errors import DomainError
 from tt_common.money import format_usd
 from tt_edge.domain.admission import check_model
-from tt_edge.domain.refusals import model_not_found, wrong_endpoint
+from tt_edge.domain.refusals import all_providers_unavailable, model_not_found, wrong_endpoint
 from tt_edge.journal.segment import Started
 from tt_edge.protocols.exchange import ClientGone, Exchange
 from tt_edge.protocols.openai.answer import answer_texts, render_answer
@@ -166,13 +166,16 @@ async def _answer_whole(gateway: Gateway, exchange: Exchange, call: Call, reache
 async def _answer_dry_run(gateway: Gateway, exchange: Exchange, call: Call) -> None:
     """Everything but the call: the hold is placed and released, nothing is charged."""
     assert call.hold is not None and call.model is not None and call.price is not None and call.estimate is not None
-    hold = call.hold
-    gateway.credit.release(hold)
     routes = gateway.routes.plan(call.model, gateway.catalog.providers)
+    if not routes:
+        raise all_providers_unavailable(gateway.routes.retry_after_s(call.model))
+    hold, headers = call.hold, call_headers(call, JSON)
+    call.hold = None
+    gateway.credit.release(hold)
     body = {
         "object": "dry_run",
         "model": call.model.id,
-        "provider": routes[0].provider if routes else None,
+        "provider": routes[0].provider,
         "estimate": {
             "input_tokens": call.estimate.input_tokens,
             "output_tokens": call.estimate.output_tokens * call.estimate.choices,
@@ -182,8 +185,6 @@ async def _answer_dry_run(gateway: Gateway, exchange: Exchange, call: Call) -> N
         "hold": {"id": hold.id, "amount_usd": format_usd(hold.amount_nanousd), "released": True},
         "balance_usd": format_usd(hold.grant.available_nanousd + hold.grant.free_nanousd),
     }
-    headers = call_headers(call, JSON)
-    call.hold = None
     await exchange.respond(200, headers, msgspec.json.encode(body))
 
 
@@ -192,6 +193,8 @@ async def _refuse(gateway: Gateway, exchange: Exchange, call: Call, error: Domai
     status = error_status(error)
     if call.started and not call.settled:
         settle_call(gateway, call, "failed", status, NO_CHARGE, error.code)
+    if call.settled and call.claim is not None and call.id == call.claim.event_id:
+        await _keep_error(gateway, exchange, call, error)
     await end_uncharged(gateway, call)
     if status >= 500:
         log.warning("call refused", extra={"request_id": call.id, "code": error.code, "attempts": len(call.attempts)})
@@ -201,6 +204,12 @@ async def _refuse(gateway: Gateway, exchange: Exchange, call: Call, error: Domai
     if call.key is not None:
         headers += refused_limit_headers(call.key, error)
     await exchange.respond(status, headers, error_body(error))
+
+
+async def _keep_error(gateway: Gateway, exchange: Exchange, call: Call, error: DomainError) -> None:
+    """The call was charged and its answer is lost: a retry must not be charged again, it gets the same error."""
+    exchange.kept_head, exchange.kept = (error_status(error), call_headers(call, JSON)), [error_body(error)]
+    await keep_answer(gateway, exchange, call)
 
 
 def _end(gateway: Gateway, call: Call) -> None:

@@ -5,6 +5,7 @@ The call is settled after the provider's last byte and before the client's.
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 from tt_common.contracts.events import Outcome
 from tt_common.errors import DomainError
@@ -14,12 +15,18 @@ from tt_edge.domain.refusals import upstream_error, upstream_timeout
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.openai.errors import error_event
 from tt_edge.protocols.openai.stream import FrameTooLarge, StreamTap
-from tt_edge.usecases.finish_idempotent import keep_answer
+from tt_edge.usecases.finish_idempotent import end_uncharged, keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
 from tt_edge.usecases.headers import call_headers
 from tt_edge.usecases.reach_provider import Reached
-from tt_edge.usecases.reserve_credit import still_covered
+from tt_edge.usecases.reserve_credit import keep_covered
 from tt_edge.usecases.settle_call import NO_CHARGE, Settlement, rate_estimate, rate_provider_usage, settle_call
+
+CUT_OFF: Final = {
+    "billing_shortfall": "Your balance is used up; the answer was cut off here.",
+    "api_key_quota_exceeded": "This key's monthly limit is reached; the answer was cut off here.",
+    "billing_unavailable": "No more credit can be reserved at the moment; the answer was cut off here.",
+}
 
 
 async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
@@ -31,11 +38,7 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
     await exchange.start(200, headers)
     error: DomainError | None = None
     try:
-        async with asyncio.timeout(None) as limit:
-            exchange.be_patient(limit, gateway.limits.drain_s)
-            error = await _pump(gateway, exchange, call, tap, reached.body, reached.chunks)
-    except TimeoutError:
-        pass  # the client left and the drain is over: what was delivered is settled below
+        error = await _pump_patiently(gateway, exchange, call, tap, reached)
     finally:
         exchange.at_ease()
         if not tap.complete:
@@ -45,27 +48,48 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
         settle_call(gateway, call, outcome, 200, settlement, error.code if error is not None else "")
     tail = tap.tail(format_usd(settlement.cost_nanousd)) if error is None else error_event(error)
     exchange.keep(tail)
-    await keep_answer(gateway, exchange, call)
+    if settlement.source == "none":
+        await end_uncharged(gateway, call)
+    else:
+        await keep_answer(gateway, exchange, call)
     if not exchange.gone:
         await exchange.finish(tail)
     if tap.complete:
         await reached.upstream.finish()
 
 
+async def _pump_patiently(
+    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, reached: Reached
+) -> DomainError | None:
+    """Pump until the end. Without a reader only for the drain, but an idempotent call to its end."""
+    first = reached.body
+    drain_s = gateway.limits.drain_s if call.claim is None else None
+    while True:
+        try:
+            async with asyncio.timeout(None) as limit:
+                exchange.be_patient(limit, drain_s)
+                return await _pump(gateway, exchange, call, tap, first, reached.chunks)
+        except TimeoutError:
+            if call.claim is None:
+                return None
+            first = b""
+
+
 async def _pump(
-    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, chunks: AsyncIterator[bytes]
+    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, chunks: AsyncIterator[bytes] | None
 ) -> DomainError | None:
     """Until the stream ends; the error to tell the client where it ended badly."""
-    data = first
+    assert chunks is not None
     try:
+        data = first or await anext(chunks, b"")
         while data:
             delivered = len(tap.texts)
             out = tap.feed(data)
-            if exchange.gone:
+            if exchange.gone and call.claim is None:
                 del tap.texts[delivered:]  # read for the usage figure alone: an estimate counts what was delivered
             if out:
-                if not exchange.gone and not await still_covered(gateway, call, tap.output_estimate):
-                    return DomainError("billing_shortfall", "Your balance is used up; the answer was cut off here.")
+                if not exchange.gone:
+                    await keep_covered(gateway, call, tap.output_estimate)
                 await exchange.write(out)
                 gateway.crash("mid_stream")
             if tap.complete:
@@ -75,6 +99,8 @@ async def _pump(
         return upstream_timeout() if failure.kind == "timeout" else upstream_error("The provider broke off its answer.")
     except FrameTooLarge:
         return upstream_error("The provider sent an event that is too large.")
+    except DomainError as error:
+        return DomainError(error.code, CUT_OFF.get(error.code, CUT_OFF["billing_unavailable"]))
     tap.end()
     if tap.complete or tap.failed:
         return None
@@ -86,7 +112,7 @@ def _outcome(exchange: Exchange, tap: StreamTap, error: DomainError | None) -> O
         return "client_disconnected" if exchange.gone else "succeeded"
     if exchange.gone:
         return "client_disconnected"
-    if error is not None and error.code == "billing_shortfall":
+    if error is not None and error.code in CUT_OFF:
         return "cut_off"
     return "upstream_broken"
 

@@ -6,6 +6,9 @@ from tt_edge.domain.estimate import estimate, lowered, output_cost_nanousd
 from tt_edge.domain.refusals import billing_unavailable
 from tt_edge.usecases.gateway import Call, Gateway
 
+EXTENSION_TOKENS_MIN = 256
+LAST_EXTENSION_TOKENS = 64
+
 
 async def reserve_credit(gateway: Gateway, call: Call) -> None:
     """Sets `call.estimate`, `call.hold` and, for a whole answer that was cut, `call.lowered_limit`.
@@ -31,20 +34,25 @@ async def reserve_credit(gateway: Gateway, call: Call) -> None:
             call.lowered_limit = cut.output_tokens
 
 
-async def still_covered(gateway: Gateway, call: Call, output_tokens: int) -> bool:
-    """Whether a stream may go on after `output_tokens` (roughly counted): extends the hold where it is outgrown."""
+async def keep_covered(gateway: Gateway, call: Call, output_tokens: int) -> None:
+    """Let a stream go on after `output_tokens` (roughly counted): extends the hold where it is outgrown.
+
+    Raises billing_shortfall, api_key_quota_exceeded or billing_unavailable where it can't be: then the stream is cut.
+    """
     size = call.estimate
     assert size is not None and call.hold is not None
     if size.bounded or size.output_rate == 0:
-        return True
+        return
     covered = (call.hold.amount_nanousd - size.input_cost_nanousd) * 1_000_000 // size.output_rate
     if output_tokens <= covered:
-        return True
-    step = max(size.output_tokens // 2, 256) * size.choices
-    for tokens in (step, 64):
-        if await gateway.credit.extend(call.hold, output_cost_nanousd(size, tokens)):
-            return True
-    return False
+        return
+    step = max(size.output_tokens // 2, EXTENSION_TOKENS_MIN) * size.choices
+    try:
+        await gateway.credit.extend(call.hold, output_cost_nanousd(size, step))
+    except DomainError as error:
+        if error.code == "billing_unavailable":
+            raise
+        await gateway.credit.extend(call.hold, output_cost_nanousd(size, LAST_EXTENSION_TOKENS))
 
 
 def _available_nanousd(error: DomainError) -> int:

@@ -33,6 +33,7 @@ _SHAPES: Final[dict[str, tuple[int, str, str | None]]] = {
 }
 RETRY_AFTER_S: Final = 1
 """Where the error itself names no time."""
+REFUSAL_CHARS_MAX: Final = 2000
 _INTERNAL: Final = (500, "server_error", "internal_error")
 _NO_RETRY: Final = frozenset(
     {"billing_shortfall", "api_key_quota_exceeded", "idempotency_reply_gone", "idempotency_conflict"}
@@ -87,3 +88,15 @@ def error_message(error: DomainError) -> str:
         unit = "parallel calls" if kind == "concurrency" else f"{kind} per minute"
         return f"This key's limit of {limit} {unit} is reached. Please retry in {data.get('retry_after_s', 1)}s."
     return error.message
+
+
+def refusal_body(status: int, body: bytes) -> bytes:
+    """A provider's own refusal: as it is where it has OpenAI's shape, else its text in that shape."""
+    try:
+        if isinstance(msgspec.json.decode(body).get("error"), dict):
+            return body
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        pass  # HTML of a proxy, plain text, another JSON shape
+    text = body[:REFUSAL_CHARS_MAX].decode(errors="replace").strip() or f"The provider refused the request ({status})."
+    shape = {"message": text, "type": "invalid_request_error", "param": None, "code": None}
+    return msgspec.json.encode({"error": shape})

@@ -131,7 +131,10 @@ class StreamTap:
 
     def _frame(self, frame: bytes) -> bytes:
         if not frame.startswith(b"data:"):
-            return frame
+            plain = _data_alone(frame)
+            if plain is None:
+                return frame
+            frame = plain
         payload = frame[5:].strip()
         if payload == b"[DONE]":
             self.complete = not self.failed
@@ -186,6 +189,12 @@ class StreamTap:
         fields = _fields_decoder.decode(frame[5:].strip())
         fields["usage"] = with_cost(fields["usage"], cost_usd)
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+
+def _data_alone(frame: bytes) -> bytes | None:
+    """An event that also has `event:`, `id:` or comment lines, as its data alone; None where it has no data."""
+    data = [line[5:].strip() for line in frame.split(b"\n") if line.startswith(b"data:")]
+    return b"data: " + b"\n".join(data) + b"\n\n" if data else None
 
 
 def _without_usage(frame: bytes) -> bytes:

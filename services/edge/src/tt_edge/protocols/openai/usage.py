@@ -43,9 +43,13 @@ def parse_usage(raw: msgspec.Raw | bytes) -> Usage | None:
     counts = (wire.prompt_tokens, cached, written, audio_in, output, audio_out, completion.reasoning_tokens or 0)
     if any(count < 0 or count > QUANTITY_MAX for count in counts):
         return None
+    left = wire.prompt_tokens
+    cached = min(cached, left)
+    written = min(written, left - cached)
+    audio_in = min(audio_in, left - cached - written)
     return Usage(
-        input_tokens=max(0, wire.prompt_tokens - cached - written - audio_in),
-        cache_read_tokens=min(cached, wire.prompt_tokens),
+        input_tokens=left - cached - written - audio_in,
+        cache_read_tokens=cached,
         cache_write_5m_tokens=written,
         audio_input_tokens=audio_in,
         output_tokens=max(0, output - audio_out),
