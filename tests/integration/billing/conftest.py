@@ -240,16 +240,17 @@ def key_terms(key_id: str = "key_1", account_id: str = "acc_1", revision: int = 
 
 
 def shrunk(
-    grant_id: str, revision: int, spent: int = 0, reserved: int = 0, final: int | None = None, **slices: int
+    grant_id: str, back: int = 0, final: int | None = None, *, window: int = 0, requests_seen: int = 0, **slices: int
 ) -> g.ShrinkGrant:
+    """The totals that the edge has given back: `back` nanoUSD, and `slices` of the key's limits."""
     return g.ShrinkGrant(
         grant_id=grant_id,
         account_id="acc_1",
-        revision=revision,
-        spent_nanousd=spent,
-        reserved_nanousd=reserved,
-        window=slices.pop("window", 0),
-        slices=g.Slices(**slices),
+        key_id="key_1",
+        given_back_nanousd=back,
+        window=window,
+        given_back=g.Slices(**slices),
+        requests_seen=requests_seen,
         final_events=final,
     )
 

@@ -224,7 +224,7 @@ async def test_restarts_of_postgres_and_nats_lose_nothing(
     await eventually(lambda: billing.nc.is_connected)
     await billing.publish(billing.usage(100))
     await billing.settled(3)
-    assert (await billing.change("g1", need_nanousd=100)).amount_nanousd == 100
+    assert (await billing.change("g1", need_nanousd=100)).granted_nanousd == 100
     assert await billing.wallet("acc_1") == (USD - 400, 100)
     await billing.check_books()
 

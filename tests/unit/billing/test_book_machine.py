@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -13,6 +15,7 @@ from tt_billing.domain.grants import GrantTerms, Refusal, change_grant, end_gran
 from tt_billing.domain.settlement import settle_event
 from tt_common.contracts.grants import ChangeGrant, GrantReply, KeyTerms, ShrinkGrant, Slices
 from tt_common.contracts.wallets import AdjustWallet
+from tt_common.errors import DomainError
 
 ACCOUNT = "acc_1"
 TERMS = GrantTerms(soft_ttl_s=30, hard_ttl_s=90)
@@ -21,16 +24,23 @@ LIMITS = {"requests_per_minute": 20, "tokens_per_minute": 1000, "concurrency": 3
 
 @dataclass
 class EdgeGrant:
-    """What an edge knows of its grant: it never reserves or spends beyond the amount."""
+    """What an edge knows of its grant: it never reserves or spends beyond what was granted and not given back."""
 
     revision: int = 1
-    amount: int = 0
+    granted: int = 0
+    back: int = 0
     spent: int = 0
     unsent: list[int] = field(default_factory=list[int])
     events: int = 0
-    requests: int = 0
     window: int = 0
+    requests: int = 0
+    back_requests: int = 0
+    shrinks: list[ShrinkGrant] = field(default_factory=list[ShrinkGrant])
     closed: bool = False
+
+    @property
+    def free(self) -> int:
+        return self.granted - self.back - self.spent
 
 
 class BookMachine(RuleBasedStateMachine):
@@ -80,8 +90,10 @@ class BookMachine(RuleBasedStateMachine):
             return False
         assert isinstance(reply, GrantReply)
         assert change_grant(self.book, request, TERMS) == reply  # a retry changes nothing
-        assert reply.amount_nanousd >= edge.amount + need
-        edge.amount, edge.window = reply.amount_nanousd, reply.window
+        assert reply.granted_nanousd >= edge.granted + need
+        if reply.window != edge.window:
+            edge.window, edge.requests, edge.back_requests = reply.window, 0, 0
+        edge.granted, edge.requests = reply.granted_nanousd, max(edge.requests, reply.slices.requests)
         return True
 
     @rule(target=grants, need=st.integers(0, 3000), want=st.integers(0, 5000), requests=st.integers(0, 3))
@@ -104,7 +116,7 @@ class BookMachine(RuleBasedStateMachine):
     def spend(self, name: str, share: float) -> None:
         edge = self.edges.get(name)
         if edge is not None and not edge.closed:
-            cost = int((edge.amount - edge.spent) * share)
+            cost = int(edge.free * share)
             edge.spent += cost
             edge.events += 1
             edge.unsent.append(cost)
@@ -119,39 +131,67 @@ class BookMachine(RuleBasedStateMachine):
         assert charged == cost
         self.charged += cost
 
-    @rule(name=grants, reserved_share=st.floats(0, 1))
-    def shrink(self, name: str, reserved_share: float) -> None:
+    @rule(name=grants, share=st.floats(0, 1), requests=st.integers(0, 3), arrives=st.booleans())
+    def shrink(self, name: str, share: float, requests: int, arrives: bool) -> None:
         edge = self.edges.get(name)
         if edge is not None and not edge.closed:
-            edge.revision += 1
-            reserved = int((edge.amount - edge.spent) * reserved_share)
-            self.give_back(name, edge, reserved, None)
-            edge.amount = min(edge.amount, edge.spent + reserved)
+            edge.back += int(edge.free * share)
+            edge.back_requests += min(requests, edge.requests - edge.back_requests)
+            self.give_back(name, edge, None, arrives)
 
-    @rule(name=grants)
-    def close(self, name: str) -> None:
+    @rule(name=grants, arrives=st.booleans())
+    def close(self, name: str, arrives: bool) -> None:
         edge = self.edges.get(name)
         if edge is not None and not edge.closed:
-            edge.revision += 1
             edge.closed = True
-            self.give_back(name, edge, 0, edge.events)
+            edge.back += edge.free
+            self.give_back(name, edge, edge.events, arrives)
 
-    def give_back(self, name: str, edge: EdgeGrant, reserved: int, final: int | None) -> None:
+    def give_back(self, name: str, edge: EdgeGrant, final: int | None, arrives: bool) -> None:
         shrink = ShrinkGrant(
             grant_id=name,
             account_id=ACCOUNT,
-            revision=edge.revision,
-            spent_nanousd=edge.spent,
-            reserved_nanousd=reserved,
+            key_id="key_1",
+            given_back_nanousd=edge.back,
             window=edge.window,
-            slices=Slices(requests=1),
+            given_back=Slices(requests=edge.back_requests),
+            requests_seen=edge.requests,
             final_events=final,
         )
+        edge.shrinks.append(shrink)
+        if arrives:
+            self.take(shrink)
+
+    @rule(name=grants, data=st.data())
+    def deliver(self, name: str, data: st.DataObject) -> None:
+        """Any shrink that was ever made arrives: late, again, or after a later one."""
+        edge = self.edges.get(name)
+        if edge is not None and edge.shrinks:
+            self.take(data.draw(st.sampled_from(edge.shrinks)))
+
+    def take(self, shrink: ShrinkGrant) -> None:
         changed = shrink_grant(self.book, shrink, TERMS)
-        before = len(self.book.transfers)
+        before = self.state_of(shrink.grant_id)
+        shrink_grant(self.book, shrink, TERMS)
+        assert self.state_of(shrink.grant_id) == before  # a second time changes nothing
+        assert changed or self.book.grants[shrink.grant_id].state == "ended"
+
+    def state_of(self, name: str) -> object:
+        things = (self.book.grants[name], self.book.wallets[ACCOUNT], self.book.windows["key_1"])
+        return [msgspec.structs.asdict(thing) for thing in things], len(self.book.transfers)
+
+    @rule(final=st.integers(0, 3), need=st.integers(0, 3000))
+    def close_before_open(self, final: int, need: int) -> None:
+        """An edge gave up an opening that is still on its way."""
+        name, edge = f"g{self.number()}", EdgeGrant()
+        shrink = ShrinkGrant(
+            grant_id=name, account_id=ACCOUNT, key_id="key_1", given_back_nanousd=0, final_events=final
+        )
+        assert shrink_grant(self.book, shrink, TERMS)
         assert not shrink_grant(self.book, shrink, TERMS)
-        assert len(self.book.transfers) == before
-        assert changed or self.book.grants[name].state == "ended"
+        with pytest.raises(DomainError, match="grant_ended"):
+            self.change(name, edge, need, 0, 0)
+        assert (self.book.grants[name].state, self.book.grants[name].granted_nanousd) == ("ended", 0)
 
     @rule(name=grants)
     def lose(self, name: str) -> None:
@@ -193,8 +233,9 @@ class BookMachine(RuleBasedStateMachine):
         for name, edge in self.edges.items():
             grant = self.book.grants[name]
             if grant.state != "ended":
-                assert grant.held_nanousd >= sum(edge.unsent) or edge.closed
-                assert edge.closed or grant.amount_nanousd == edge.amount
+                assert grant.granted_nanousd == edge.granted
+                assert grant.back_nanousd <= edge.back
+                assert grant.held_nanousd == edge.free + (edge.back - grant.back_nanousd) + sum(edge.unsent)
 
     @invariant()
     def the_log_gives_the_projections(self) -> None:
@@ -219,6 +260,10 @@ class BookMachine(RuleBasedStateMachine):
         in_hand = sum(g.slice_requests for g in self.book.grants.values() if g.slice_window == window.window)
         assert in_hand <= window.requests_out <= LIMITS["requests_per_minute"]
         assert window.concurrency_out >= 0
+        for name, edge in self.edges.items():
+            grant = self.book.grants[name]
+            if edge.window == grant.slice_window == window.window:
+                assert grant.slice_requests >= edge.requests - edge.back_requests >= 0
 
 
 TestBook = BookMachine.TestCase

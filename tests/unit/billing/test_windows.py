@@ -9,7 +9,7 @@ from tt_billing.domain.windows import (
     hand_out,
     limits_left,
     plan_slices,
-    slices_in_hand,
+    slices_granted,
     take_back,
     window_with_terms,
 )
@@ -43,7 +43,7 @@ def test_a_window_begins_with_the_first_request_and_ends_after_a_minute() -> Non
     refused = plan_slices(window, Slices(requests=1), Slices(), NOW + WINDOW_MS - 1)
     assert isinstance(refused, RateRefusal)
     assert refused.error.data == {"limit_kind": "requests", "limit": 2, "retry_after_s": 1}
-    assert slices_in_hand(window, grant, NOW + WINDOW_MS) == Slices()
+    assert slices_granted(window, grant, NOW + WINDOW_MS) == Slices()
     give(book, window, grant, Slices(requests=2), NOW + WINDOW_MS)
     assert (window.window, window.requests_out, grant.slice_requests) == (2, 2, 2)
 
@@ -55,17 +55,31 @@ def test_a_shrink_frees_what_is_unused_and_an_old_window_frees_nothing() -> None
     shrink = ShrinkGrant(
         grant_id="g",
         account_id="a",
-        revision=2,
-        spent_nanousd=0,
-        reserved_nanousd=0,
+        key_id="k",
+        given_back_nanousd=0,
         window=1,
-        slices=Slices(requests=4, tokens=200),
+        given_back=Slices(requests=2),
+        requests_seen=6,
     )
+    take_back(book, window, grant, shrink, NOW)
     take_back(book, window, grant, shrink, NOW)
     assert limits_left(window, NOW) == Slices(requests=6, tokens=10)
     give(book, window, grant, Slices(requests=1), NOW + WINDOW_MS)
     take_back(book, window, grant, shrink, NOW + WINDOW_MS)
     assert window.requests_out == 1
+
+
+def test_giving_back_more_than_was_handed_out_frees_no_more_than_that() -> None:
+    book, window = given_key(tokens_per_minute=100, concurrency=4)
+    grant, other = given_grant(book, "g"), given_grant(book, "other")
+    give(book, window, grant, Slices(tokens=30, concurrency=1))
+    give(book, window, other, Slices(tokens=50, concurrency=2))
+    back = Slices(tokens=200, concurrency=9)
+    shrink = ShrinkGrant(
+        grant_id="g", account_id="a", key_id="k", given_back_nanousd=0, window=1, given_back=back, requests_seen=0
+    )
+    take_back(book, window, grant, shrink, NOW)
+    assert limits_left(window, NOW) == Slices(tokens=50, concurrency=2)
 
 
 def test_a_lowered_limit_hands_out_nothing_until_it_fits() -> None:

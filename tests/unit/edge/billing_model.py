@@ -1,4 +1,4 @@
-"""A small honest billing in memory: one wallet, grants by revision, recalls, latency, lost requests and replies.
+"""A small honest billing in memory: one wallet, grants by totals, recalls, latency, lost requests and replies.
 
 It speaks the contract of `tt_common.contracts.grants` as billing does. Invariant, checked after every step: free money and grants add up to
 the wallet, nothing is below zero, and every edge's spent and reserved money is covered by its grant here.
@@ -31,21 +31,31 @@ class Clock:
 
 
 class Held(msgspec.Struct):
-    """A grant as billing knows it."""
+    """A grant as billing knows it: what was granted and what came back, in all."""
 
-    amount: int = 0
+    granted: int = 0
+    back: int = 0
     revision: int = 0
-    slots: int = 0
+    slots_granted: int = 0
+    slots_back: int = 0
     closed: bool = False
     final_events: int | None = None
 
+    @property
+    def amount(self) -> int:
+        return self.granted - self.back
+
 
 class BillingModel:
-    """`extra` is handed out on top of each need. `away` answers nothing; `refuse_with` answers every change with that error."""
+    """`extra` is handed out on top of each need. `away` answers nothing; `refuse_with` answers every change with that error.
+
+    `overused` is what calls of the test have used above their holds.
+    """
 
     def __init__(self, wallet: int, seed: int = 0) -> None:
         self.wallet = self.free = wallet
         self.extra = 0
+        self.overused = 0
         self.latency_s = 0.0
         self.loss = 0.0
         self.away = False
@@ -114,30 +124,31 @@ class BillingModel:
             size = request.need_nanousd + min(request.queued_nanousd + self.extra, self.free - request.need_nanousd)
             self.grants[request.grant_id] = held
             held.revision = request.revision
-            held.amount += size
-            held.slots += request.need.concurrency
+            held.granted += size
+            held.slots_granted += request.need.concurrency
             self.free -= size
         self.check()
         return GrantReply(
             grant_id=request.grant_id,
             revision=held.revision,
-            amount_nanousd=held.amount,
+            granted_nanousd=held.granted,
             soft_ttl_s=SOFT_TTL_S,
             hard_ttl_s=2 * SOFT_TTL_S,
             available_nanousd=self.free,
-            slices=Slices(concurrency=held.slots),
+            slices=Slices(concurrency=held.slots_granted),
         )
 
     def _shrink(self, shrink: ShrinkGrant) -> None:
         held = self.grants.get(shrink.grant_id)
-        if held is None or held.closed or shrink.revision <= held.revision:
+        if held is None and shrink.final_events is not None:
+            held = self.grants[shrink.grant_id] = Held()
+        if held is None or held.closed:
             return
         self.shrinks.append(shrink)
-        held.revision = shrink.revision
-        kept = min(held.amount, shrink.spent_nanousd + shrink.reserved_nanousd)
-        self.free += held.amount - kept
-        held.amount = kept
-        held.slots = min(held.slots, shrink.slices.concurrency)
+        newly_back = max(0, shrink.given_back_nanousd - held.back)
+        self.free += newly_back
+        held.back += newly_back
+        held.slots_back = max(held.slots_back, shrink.given_back.concurrency)
         held.closed = shrink.final_events is not None
         held.final_events = shrink.final_events
         self.check()
@@ -167,7 +178,9 @@ class BillingModel:
         amounts = [held.amount for held in self.grants.values()]
         assert self.free + sum(amounts) == self.wallet
         assert min([self.free, *amounts]) >= 0
+        assert all(held.slots_granted >= held.slots_back for held in self.grants.values())
         for keeper in self.keepers:
             for grant in keeper._grants.values():
                 if grant.reserved_nanousd or grant.spent_nanousd:
-                    assert self.grants[grant.id].amount >= grant.spent_nanousd + grant.reserved_nanousd
+                    covered = self.grants[grant.id].amount + self.overused
+                    assert covered >= grant.spent_nanousd + grant.reserved_nanousd

@@ -17,7 +17,7 @@ def reply(amount: int, revision: int = 1, window: int = 1, slices: Slices | None
     return GrantReply(
         grant_id="grt",
         revision=revision,
-        amount_nanousd=amount,
+        granted_nanousd=amount,
         soft_ttl_s=30,
         hard_ttl_s=60,
         available_nanousd=0,
@@ -107,13 +107,14 @@ def test_a_shrink_keeps_what_is_spent_and_reserved() -> None:
     shrink = grant.shrink(final=False)
 
     # then nothing is free here any more, and the running call stays covered
-    assert (shrink.revision, shrink.spent_nanousd, shrink.reserved_nanousd) == (2, 7, 30)
-    assert (shrink.slices, shrink.final_events) == (Slices(requests=2, tokens=150, concurrency=1), None)
+    assert (shrink.given_back_nanousd, shrink.requests_seen, shrink.window) == (63, 5, 1)
+    assert (shrink.given_back, shrink.final_events) == (Slices(requests=3, tokens=350, concurrency=1), None)
+    assert grant.slices_in_hand() == Slices(requests=2, tokens=150, concurrency=1)
     assert grant.free_nanousd == 0
     assert grant.reserve("c", 1, 0, 1.0) is None
     grant.settle(running, 30, 100, 2.0)
     final = grant.shrink(final=True)
-    assert (final.final_events, final.spent_nanousd, final.reserved_nanousd) == (2, 37, 0)
+    assert (final.final_events, final.given_back_nanousd, grant.spent_nanousd) == (2, 63, 37)
     assert not grant.admits(3.0)
 
 
@@ -124,7 +125,8 @@ def test_usage_beyond_the_hold_is_spent_all_the_same() -> None:
     grant.settle(hold, 130, 0, 1.0)
     assert grant.free_nanousd == -30
     assert grant.reserve("h2", 1, 0, 1.0) is None
-    assert grant.shrink(final=False).spent_nanousd == 130
+    assert grant.shrink(final=False).given_back_nanousd == 0
+    assert grant.spent_nanousd == 130
 
 
 @pytest.mark.parametrize(("extra", "grows"), [(40, True), (41, False)])

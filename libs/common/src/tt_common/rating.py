@@ -18,14 +18,23 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one call used. Counts of at least 0; the classes are disjoint, but `reasoning_tokens` is a part of output."""
 
     input_tokens: int = 0
+    """Fresh prompt tokens: neither cached nor audio."""
     cache_read_tokens: int = 0
+    """Prompt tokens read from a prompt cache."""
     cache_write_5m_tokens: int = 0
+    """Prompt tokens written to a cache of five minutes."""
     cache_write_1h_tokens: int = 0
+    """Prompt tokens written to a cache of an hour."""
     output_tokens: int = 0
+    """Tokens of the answer, reasoning included."""
     reasoning_tokens: int = 0
+    """The part of the output that was reasoning."""
     audio_input_tokens: int = 0
+    """Audio tokens of the prompt."""
     audio_output_tokens: int = 0
+    """Audio tokens of the answer."""
     images: int = 0
+    """Images that were returned."""
 
     @property
     def prompt_tokens(self) -> int:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -48,6 +49,7 @@ from tt_console.usecases.sign_up import create_operator
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 COMMAND_POOL_SIZE = 4
 STOP_TIMEOUT_S = 10.0
+PUBLISHED_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
     nc = await connect(_secret(settings.nats_url), "console-api")
     await require(nc.jetstream(timeout=5), USAGE.name, IDENTITY.name, KEYS.stream, CATALOG.stream)
     relay = OutboxRelay(engine, nc, tables.outbox)
-    database = PostgresDatabase(engine, relay.poke)
+    # A change is answered when the edges have been told of it, so that a new key works at once and a revoked one no more.
+    database = PostgresDatabase(engine, partial(relay.wait_published, PUBLISHED_WAIT_S))
     consumer = UsageConsumer(nc, database)
     app.state.context = Context(
         settings=settings,
@@ -163,6 +166,10 @@ def _consumer_check(consumer: UsageConsumer) -> Check:
     return check
 
 
+async def _later() -> None:
+    """A command publishes once, at its end."""
+
+
 @asynccontextmanager
 async def _tools(settings: ConsoleSettings) -> AsyncIterator[Tools]:
     """Connections for one command; what it put into the outbox is published before they close."""
@@ -170,7 +177,7 @@ async def _tools(settings: ConsoleSettings) -> AsyncIterator[Tools]:
     nc = await connect(_secret(settings.nats_url), "console-command")
     relay = OutboxRelay(engine, nc, tables.outbox)
     try:
-        yield Tools(settings, PostgresDatabase(engine, relay.poke), nc, BillingClient(nc))
+        yield Tools(settings, PostgresDatabase(engine, _later), nc, BillingClient(nc))
         await drain_outbox(engine, relay)
     finally:
         await nc.close()

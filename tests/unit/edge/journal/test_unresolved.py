@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.edge.journal.samples import call, settle
+from tt_edge.domain.event_ids import unresolved_id
 from tt_edge.journal import segment
 from tt_edge.journal.folders import claim
 from tt_edge.journal.journal import Journal
-from tt_edge.journal.scan import Epoch, append_unresolved, scan, unresolved_id
+from tt_edge.journal.scan import Epoch, append_unresolved, scan
 
 
 def _crashed(root: Path) -> Journal:

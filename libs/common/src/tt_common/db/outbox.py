@@ -20,12 +20,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.bus.events import event_headers
+from tt_common.clock import monotonic_s
 from tt_common.db.leadership import lead
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 200
 POLL_S = 0.2
+PUBLISHED_POLL_S = 0.01
 PUBLISH_TIMEOUT_S = 3.0
 LOCK = 7_305_002
 
@@ -80,6 +82,21 @@ class OutboxRelay:
 
     def poke(self) -> None:
         self._poked.set()
+
+    async def wait_published(self, timeout_s: float) -> bool:
+        """Poke, and wait until what is in the outbox now is published, by whichever process leads; False after `timeout_s`."""
+        self.poke()
+        table = self._table
+        async with self._engine.connect() as connection:
+            last = (await connection.execute(select(func.max(table.c.id)))).scalar()
+        deadline_s = monotonic_s() + timeout_s
+        while last is not None and monotonic_s() < deadline_s:
+            await asyncio.sleep(PUBLISHED_POLL_S)
+            async with self._engine.connect() as connection:
+                first = (await connection.execute(select(func.min(table.c.id)))).scalar()
+            if first is None or first > last:
+                return True
+        return last is None
 
     async def run(self, stopping: asyncio.Event) -> None:
         await lead(self._engine, LOCK, self._tick, stopping)

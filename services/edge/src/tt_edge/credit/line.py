@@ -109,14 +109,13 @@ class KeyCredit:
             return
         deadline = self._context.clock() + self._context.wait_s
         async with self.lock:
-            if grant.grow(hold, extra_nanousd):
-                return
-            try:
-                await self._change(grant, extra_nanousd - grant.free_nanousd, NO_SLICES, deadline)
-            except DomainError as error:
-                raise error if error.code in REFUSALS else billing_unavailable() from error
-            if not grant.grow(hold, extra_nanousd):
-                raise billing_unavailable()
+            while not grant.grow(hold, extra_nanousd):  # again where a recall took what was free meanwhile
+                if self._context.clock() >= deadline:
+                    raise billing_unavailable()
+                try:
+                    await self._change(grant, extra_nanousd - grant.free_nanousd, NO_SLICES, deadline)
+                except DomainError as error:
+                    raise error if error.code in REFUSALS else billing_unavailable() from error
 
     async def refresh(self, grant: Grant) -> None:
         """Top a grant up, or renew it, in the background, before a call has to wait for it."""

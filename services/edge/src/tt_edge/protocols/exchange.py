@@ -155,8 +155,10 @@ class Exchange:
         self.keep(data)
         if not self.gone:
             self._writing_since = asyncio.get_running_loop().time()
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            self._writing_since = 0.0
+            try:
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            finally:
+                self._writing_since = 0.0
 
     def keep(self, data: bytes) -> None:
         """Remember a part of the answer for replays, up to just over what a replay may have."""

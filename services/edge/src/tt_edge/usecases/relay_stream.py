@@ -89,7 +89,7 @@ async def _pump(
                 del tap.texts[delivered:]  # read for the usage figure alone: an estimate counts what was delivered
             if out:
                 if not exchange.gone:
-                    await keep_covered(gateway, call, tap.output_estimate)
+                    await keep_covered(gateway, call, tap)
                 await exchange.write(out)
                 gateway.crash("mid_stream")
             if tap.complete:

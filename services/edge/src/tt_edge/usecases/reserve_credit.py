@@ -4,6 +4,7 @@ from tt_common.errors import DomainError
 from tt_edge.credit.grants import Need
 from tt_edge.domain.estimate import estimate, lowered, output_cost_nanousd
 from tt_edge.domain.refusals import billing_unavailable
+from tt_edge.protocols.openai.stream import StreamTap
 from tt_edge.usecases.gateway import Call, Gateway
 
 EXTENSION_TOKENS_MIN = 256
@@ -34,8 +35,8 @@ async def reserve_credit(gateway: Gateway, call: Call) -> None:
             call.lowered_limit = cut.output_tokens
 
 
-async def keep_covered(gateway: Gateway, call: Call, output_tokens: int) -> None:
-    """Let a stream go on after `output_tokens` (roughly counted): extends the hold where it is outgrown.
+async def keep_covered(gateway: Gateway, call: Call, tap: StreamTap) -> None:
+    """Let a stream go on: extends the hold where what was delivered outgrows it, roughly counted and then exactly.
 
     Raises billing_shortfall, api_key_quota_exceeded or billing_unavailable where it can't be: then the stream is cut.
     """
@@ -44,7 +45,7 @@ async def keep_covered(gateway: Gateway, call: Call, output_tokens: int) -> None
     if size.bounded or size.output_rate == 0:
         return
     covered = (call.hold.amount_nanousd - size.input_cost_nanousd) * 1_000_000 // size.output_rate
-    if output_tokens <= covered:
+    if tap.output_estimate <= covered or tap.recount() <= covered:
         return
     step = max(size.output_tokens // 2, EXTENSION_TOKENS_MIN) * size.choices
     try:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tt_common.rating import Usage
+from tt_edge.domain.tokens import count_tokens
 from tt_edge.protocols.openai.usage import parse_usage, with_cost
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -128,6 +129,11 @@ class StreamTap:
         if self.complete:
             parts.append(b"data: [DONE]\n\n")
         return b"".join(parts)
+
+    def recount(self) -> int:
+        """The delivered tokens, counted by the tokenizer; the rough count goes on from there."""
+        self.output_estimate = count_tokens(["".join(self.texts)])
+        return self.output_estimate
 
     def _frame(self, frame: bytes) -> bytes:
         if not frame.startswith(b"data:"):
