@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key test check format bench generate lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key events team test check format bench generate lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ status: installed ## processes, ports and uptimes
 demo-key: installed ## print the demo account's API key, alone with make -s
 	@$(STACK) demo-key
 
+events: installed ## show events as they happen (ARGS="--type usage --account acc_... --since 10m --json")
+	@exec $(BIN)/python -m tt_sandbox.stack.events $(ARGS)
+
+team: installed ## NATS credentials for an internal team: NAME=analytics (ARGS=--rotate or --remove)
+	@$(BIN)/python -m tt_sandbox.stack.team $(NAME) $(ARGS)
+
 test: setup node-packages ## all tests, against real NATS and PostgreSQL
 	@if command -v node >/dev/null; then $(BIN)/pytest $(wildcard $(TESTS)); \
 	else echo "node is missing: the Node SDK's tests are deselected"; $(BIN)/pytest -m "not node" $(wildcard $(TESTS)); fi
@@ -74,7 +80,7 @@ bench: setup ## the edge against a bare passthrough, side by side (ARGS="--round
 	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 generate: setup ## write settings tables, event schemas and API documents anew
-	@for part in settings_tables schemas openapi; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
+	@for part in settings_tables schemas asyncapi openapi; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
 
 lock: setup ## compile requirements/*.in to *.txt with hashes
 	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt

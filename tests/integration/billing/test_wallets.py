@@ -81,7 +81,7 @@ async def test_a_direct_hold_recalls_money_and_expires(billing: Billing) -> None
     await edge.start()
     await billing.credit("acc_1", 1000)
     await billing.change("g1", need_nanousd=900)
-    edge.shrinks["g1"] = lambda: shrunk("g1", 2, reserved=100)
+    edge.shrinks["g1"] = lambda: shrunk("g1", 800)
     place = w.PlaceHold(hold_id="h1", account_id="acc_1", key_id="key_1", amount_nanousd=900, ttl_s=1, reason="t")
     await call(billing.nc, w.HOLD_PLACE, place, w.HoldState, 5)
     assert await billing.wallet("acc_1") == (0, 1000)

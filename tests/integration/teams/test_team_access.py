@@ -276,9 +276,7 @@ def test_a_name_that_could_break_the_configuration_is_refused(name: str) -> None
         new_team(name)
 
 
-async def test_a_server_that_is_not_reloaded_is_said_so(
-    broker: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_is_not_reloaded_is_said_so(broker: EmbeddedNats, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
     monkeypatch.setattr("tt_common.teams.access.RELOADED_TIMEOUT_S", 0.5)
     deaf = TeamAccess(team_access(broker)._files, f"127.0.0.1:{broker.port}", lambda: None)

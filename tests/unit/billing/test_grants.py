@@ -36,7 +36,9 @@ def change(revision: int, need: int, slices: Slices | None = None, grant_id: str
     )
 
 
-def shrink(back: int, slices: Slices | None = None, *, window: int = 1, seen: int = 0, final: int | None = None) -> ShrinkGrant:
+def shrink(
+    back: int, slices: Slices | None = None, *, window: int = 1, seen: int = 0, final: int | None = None
+) -> ShrinkGrant:
     return ShrinkGrant(
         grant_id="g",
         account_id="acc_1",
@@ -113,7 +115,9 @@ def test_any_order_and_repetition_of_shrinks_and_changes_gives_the_same_totals(
     assert totals(book) == totals(orderly)
     wallet = book.wallets["acc_1"]
     assert wallet.available_nanousd + wallet.held_nanousd == PLENTY
-    assert wallet.held_nanousd == sum(c.need_nanousd for c in changes) - max((s.given_back_nanousd for _, s in shrinks), default=0)
+    assert wallet.held_nanousd == sum(c.need_nanousd for c in changes) - max(
+        (s.given_back_nanousd for _, s in shrinks), default=0
+    )
 
 
 def test_a_close_that_overtakes_its_open_makes_it_ended_and_holds_nothing() -> None:

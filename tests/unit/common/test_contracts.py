@@ -1,7 +1,8 @@
 """What other versions of the services send must stay readable: golden JSON of every event, RPC struct and KV record.
 
 A golden file is written once, when its struct is new, and never changed: a field that is renamed, removed or made required breaks
-its test, as it would break a service of the version before.
+its test, as it would break a service of the version before. An event's file is named after its type on the wire, version included;
+a new version gets a file of its own beside the old one.
 """
 
 import inspect
@@ -10,12 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
+from tests.tidy.schemas import FOLDER as SCHEMAS
 from tt_common.contracts import events, grants, records, wallets
+from tt_common.contracts.event_types import EVENT_TYPES
 
 GOLDEN = Path(__file__).with_name("golden")
+WIRE_NAMES = {kind.data: kind.name for kind in EVENT_TYPES}
 STRUCTS: dict[str, type[msgspec.Struct]] = {
-    f"{module.__name__.rpartition('.')[2]}.{name}": struct
+    WIRE_NAMES.get(struct, f"{module.__name__.rpartition('.')[2]}.{name}"): struct
     for module in (events, grants, records, wallets)
     for name, struct in vars(module).items()
     if inspect.isclass(struct) and issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__
@@ -54,6 +59,21 @@ def test_a_golden_message_decodes_and_says_the_same_when_encoded(name: str) -> N
     # then nothing of it was lost or renamed
     said = msgspec.json.decode(msgspec.json.encode(decoded))
     assert {**msgspec.json.decode(golden(name))}.items() <= said.items()
+
+
+@pytest.mark.parametrize("name", sorted(WIRE_NAMES.values()))
+def test_a_golden_event_is_what_its_published_schema_says_with_fields_of_a_later_version_too(name: str) -> None:
+    # given
+    validator = Draft202012Validator(msgspec.json.decode((SCHEMAS / f"{name}.json").read_bytes()))
+    event = msgspec.json.decode(golden(name))
+
+    # then
+    assert list(validator.iter_errors(event)) == []
+    assert list(validator.iter_errors(with_unknown_fields(event))) == []
+
+    # and the schema is no formality
+    assert list(validator.iter_errors({field: value for field, value in event.items() if field != "id"})) != []
+    assert list(validator.iter_errors({**event, "id": 5})) != []
 
 
 @pytest.mark.parametrize("name", sorted(STRUCTS))

@@ -84,6 +84,18 @@ def test_embeddings_have_no_output() -> None:
     assert (size.output_tokens, size.hold_nanousd, size.bounded) == (0, 10, True)
 
 
+def test_an_embedding_call_may_need_more_than_one_context() -> None:
+    # given many inputs, together longer than the model's context
+    tokens = 5 * model().context_window
+    demand = Demand(input_tokens=tokens, output_limit=None, choices=1)
+    of = price(Rates(input=1_000_000))
+
+    # then the hold covers all of them; a chat call has one context
+    embedding = estimate(demand, model(kind="embedding"), of)
+    assert (embedding.input_tokens, embedding.hold_nanousd) == (tokens, tokens)
+    assert estimate(demand, model(), of).input_tokens == model().context_window
+
+
 @given(DEMANDS, prices(), st.integers(0, 10**15))
 def test_a_lowered_estimate_fits_what_is_available(demand: Demand, of: Price, available: int) -> None:
     # given a call that is too dear

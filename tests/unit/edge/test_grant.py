@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tt_common.contracts.grants import GrantReply, KeyTerms, Slices
+from tt_common.contracts.grants import GrantReply, KeyTerms, ShrinkGrant, Slices
 from tt_edge.credit.grants import Grant
 
 UNLIMITED = KeyTerms(key_id="key_1", account_id="acc_1", revision=1)
@@ -137,6 +137,70 @@ def test_a_hold_grows_from_what_is_free(extra: int, grows: bool) -> None:
     assert grant.grow(hold, extra) is grows
     assert hold.amount_nanousd == (60 + extra if grows else 60)
     assert grant.reserved_nanousd == hold.amount_nanousd
+
+
+STEPS = ("change", "answer", "reserve", "settle", "shrink", "deliver")
+
+
+class Line:
+    """Grant and billing with a connection that delays, reorders and repeats: shrinks arrive when and as often as it likes."""
+
+    def __init__(self) -> None:
+        self.grant = Grant("grt", UNLIMITED, 0.0)
+        self.granted = self.back = 0
+        self.reply: GrantReply | None = None
+        self.shrinks: list[ShrinkGrant] = []
+
+    def change(self, need: int) -> None:
+        """Billing carries out what was asked; the answer is under way. One change at a time."""
+        if self.reply is None:
+            self.grant.revision += 1
+            self.granted += need
+            self.reply = reply(self.granted, self.grant.revision)
+
+    def answer(self, *, lost: bool = False) -> None:
+        """The answer of the change arrives, and again where its first copy was thought to be lost."""
+        if self.reply is not None:
+            for _ in range(1 + lost):
+                self.grant.apply(self.reply, 0.0)
+            self.reply = None
+
+    def take(self, shrink: ShrinkGrant) -> None:
+        self.back = max(self.back, shrink.given_back_nanousd)
+
+
+@given(st.data(), st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3000)), max_size=60))
+def test_in_any_order_of_changes_and_shrinks_both_sides_end_with_the_same_amount(
+    data: st.DataObject, steps: list[tuple[str, int]]
+) -> None:
+    # given any sequence of change, answer, reserve, settle (within the hold), shrink (told sooner or later) and delivery
+    line, holds = Line(), []
+    for kind, size in steps:
+        if kind == "change":
+            line.change(size)
+        elif kind == "answer":
+            line.answer(lost=size % 2 == 0)
+        elif kind == "reserve" and (hold := line.grant.reserve("h", size, 0, 1.0)) is not None:
+            holds.append(hold)
+        elif kind == "settle" and holds:
+            hold = holds.pop(size % len(holds))
+            line.grant.settle(hold, min(size, hold.amount_nanousd), 0, 1.0)
+        elif kind == "shrink":
+            line.shrinks.append(line.grant.shrink(final=False))
+        elif kind == "deliver" and line.shrinks:
+            line.take(data.draw(st.sampled_from(line.shrinks)))
+
+        # then billing holds at least what is spent and reserved, at every moment
+        assert line.granted - line.back >= line.grant.spent_nanousd + line.grant.reserved_nanousd
+        assert line.grant.free_nanousd >= 0
+
+    # and when all has arrived, in whatever order, both sides have the same
+    line.answer()
+    for shrink in data.draw(st.permutations(line.shrinks)):
+        line.take(shrink)
+    assert (line.granted, line.back) == (line.grant.granted_nanousd, line.grant.back_nanousd)
+    final = line.grant.shrink(final=True)
+    assert line.granted - final.given_back_nanousd == line.grant.spent_nanousd + line.grant.reserved_nanousd
 
 
 @given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3000), st.integers(0, 3000))))

@@ -9,7 +9,15 @@ from tt_common.errors import DomainError
 from tt_edge.api.app import not_found_message
 from tt_edge.domain import refusals
 from tt_edge.journal.journal import JournalFull
-from tt_edge.protocols.openai.errors import error_body, error_event, error_headers, error_message, error_status
+from tt_edge.protocols.openai.errors import (
+    REFUSAL_CHARS_MAX,
+    error_body,
+    error_event,
+    error_headers,
+    error_message,
+    error_status,
+    refusal_body,
+)
 
 STATUSES = {
     "invalid_request": 400,
@@ -102,6 +110,32 @@ def test_a_shortfall_says_how_much_is_missing() -> None:
 def test_a_rate_limit_names_its_kind() -> None:
     error = DomainError("rate_limit_exceeded", "x", limit_kind="tokens")
     assert json.loads(error_body(error))["error"]["type"] == "tokens"
+
+
+def test_a_providers_own_refusal_in_openais_shape_passes_byte_for_byte() -> None:
+    body = b'{ "error": {"message":"too long", "unknown": 1},"more":2 }'
+    assert refusal_body(400, body) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html><body>413 Too Large</body></html>\n", "<html><body>413 Too Large</body></html>"),
+        (b"plain words", "plain words"),
+        (b'{"detail":"no such model"}', '{"detail":"no such model"}'),
+        (b'{"error":"a text"}', '{"error":"a text"}'),
+        (b'["a list"]', '["a list"]'),
+        (b"null", "null"),
+        (b"\xff\xfe broken", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} broken"),
+        (b" \n", "The provider refused the request (422)."),
+        (b"", "The provider refused the request (422)."),
+        (b"[" * 300_000, "[" * REFUSAL_CHARS_MAX),
+        (b"x" * 300_000, "x" * REFUSAL_CHARS_MAX),
+    ],
+)
+def test_any_other_refusal_of_a_provider_gets_openais_shape(body: bytes, message: str) -> None:
+    shape = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    assert json.loads(refusal_body(422, body)) == {"error": shape}
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,43 @@ def test_any_split_gives_the_same_bytes(cuts: list[int], newline: str, wants_usa
     assert tap.complete
 
 
+@given(CUTS, st.sampled_from(["\n", "\r\n"]))
+def test_events_with_names_ids_and_comments_are_read_as_their_data_alone(cuts: list[int], newline: str) -> None:
+    # given a provider that names and numbers its events
+    data = [json.dumps(value) for value in CHUNKS] + ["[DONE]"]
+    named = "".join(f"event: message\nid: {number}\n: note\ndata: {text}\n\n" for number, text in enumerate(data))
+    wire = named.replace("\n", newline).encode()
+
+    # when
+    out, tap = relay(wire, [cut for cut in cuts if cut < len(wire)])
+
+    # then the model is renamed and the usage read as in a stream without them
+    plain, read = relay(WIRE, [])
+    assert events(out) == events(plain)
+    assert (tap.usage, tap.texts, tap.complete) == (read.usage, read.texts, True)
+    assert b"event:" not in out
+
+
+@pytest.mark.parametrize("form", ["id: 1\n{}\n\n", "{}\nid: 1\n\n", "{}\n: note\n\n", "{}\n\n"])
+def test_an_event_of_several_lines_leaves_as_one_line_of_data(form: str) -> None:
+    # given data in two lines, with another line before or after it
+    data = event(chunk({"content": "x"})).strip().replace(',"model"', ',\ndata: "model"')
+    wire = form.format(data) + event(chunk({}, "stop")) + DONE
+
+    # when
+    out, tap = relay(wire.encode(), [])
+
+    # then
+    assert tap.texts == ["x"]
+    assert events(out)[0] == {**chunk({"content": "x"}), "model": ASKED}
+
+
+def test_an_event_without_data_passes_as_it_is() -> None:
+    out, tap = relay(b"event: ping\nid: 7\n\n" + WIRE, [])
+    assert out.startswith(b"event: ping\nid: 7\n\n")
+    assert tap.complete
+
+
 def test_every_single_byte_on_its_own_gives_the_same() -> None:
     wire = WIRE.replace(b"\n", b"\r\n")
     assert relay(wire, list(range(len(wire))))[0] == relay(WIRE, [])[0]
@@ -214,7 +251,17 @@ def test_tool_call_deltas_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"{", b"5", b"[]", b'{"choices":5}', b'{"choices":[{"delta":{"content":"\xff"}}]}', b"nonsense"]
+    "payload",
+    [
+        b"{",
+        b"5",
+        b"[]",
+        b'{"choices":5}',
+        b'{"choices":[{"delta":{"content":"\xff"}}]}',
+        b"nonsense",
+        b'{"choices":[{"delta":{"content":' + b"[" * 100_000,
+    ],
+    ids=range(7),
 )
 def test_what_is_no_chunk_passes_through_and_harms_nothing(payload: bytes) -> None:
     out, tap = relay(b"data: " + payload + b"\n\n" + WIRE, [])

@@ -125,7 +125,9 @@ class TeamAccess:
         else:
             await js.update_stream(config)
         async with _limit(SOURCED_TIMEOUT_S, "the copy of USAGE does not fill: look at the log of NATS"):
-            while not await _is_sourced(js):
+            while True:
+                if await _is_sourced(js):
+                    return
                 await asyncio.sleep(POLL_S)
 
 

@@ -19,6 +19,7 @@ from tt_common.teams.accounts import PRODUCT_ACCOUNT, TeamFiles, product_exports
 from tt_sandbox.stack.ports import HOST, is_free, pick_free
 from tt_sandbox.stack.process import POLL_S, ChildProcess, StartError
 
+USER = "tokentally"
 READY_TIMEOUT_S = 60.0
 MAX_PAYLOAD_BYTES = 1024 * 1024
 FILE_STORE_BYTES_MAX = 64 * 1024**3
@@ -32,7 +33,7 @@ class EmbeddedNats:
         self,
         store_dir: Path | str,
         port: int = 0,
-        user: str = "tokentally",
+        user: str = USER,
         password: str | None = None,
         *,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
@@ -57,7 +58,7 @@ class EmbeddedNats:
     @property
     def url(self) -> str:
         """The URL with user and password, for a service's environment; don't log it."""
-        return f"nats://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{HOST}:{self.port}"
+        return nats_url(self.password, self.port, self.user)
 
     def start(self) -> None:
         """Returns when the server greets with JetStream on. Raises StartError. Idempotent."""
@@ -131,6 +132,11 @@ jetstream {{
         except OSError:
             return False
         return greeting.startswith(b"INFO ") and json.loads(greeting[5:]).get("jetstream") is True
+
+
+def nats_url(password: str, port: int, user: str = USER) -> str:
+    """The URL of a server on this machine; it holds the password."""
+    return f"nats://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{port}"
 
 
 def _binary() -> Path:

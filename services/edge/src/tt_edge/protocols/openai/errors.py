@@ -95,7 +95,7 @@ def refusal_body(status: int, body: bytes) -> bytes:
     try:
         if isinstance(msgspec.json.decode(body).get("error"), dict):
             return body
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
         pass  # HTML of a proxy, plain text, another JSON shape
     text = body[:REFUSAL_CHARS_MAX].decode(errors="replace").strip() or f"The provider refused the request ({status})."
     shape = {"message": text, "type": "invalid_request_error", "param": None, "code": None}

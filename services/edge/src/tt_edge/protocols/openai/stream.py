@@ -136,7 +136,7 @@ class StreamTap:
         return self.output_estimate
 
     def _frame(self, frame: bytes) -> bytes:
-        if not frame.startswith(b"data:"):
+        if not frame.startswith(b"data:") or frame.find(b"\n") < len(frame) - 2:
             plain = _data_alone(frame)
             if plain is None:
                 return frame
@@ -147,7 +147,7 @@ class StreamTap:
             return b""
         try:
             chunk = _chunk_decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return frame
         if bytes(chunk.error)[:4] not in (b"", b"null"):
             self.failed = True
@@ -198,9 +198,9 @@ class StreamTap:
 
 
 def _data_alone(frame: bytes) -> bytes | None:
-    """An event that also has `event:`, `id:` or comment lines, as its data alone; None where it has no data."""
+    """An event of other or several lines (`event:`, `id:`, comments, more `data:`) as one line of data; None where it has none."""
     data = [line[5:].strip() for line in frame.split(b"\n") if line.startswith(b"data:")]
-    return b"data: " + b"\n".join(data) + b"\n\n" if data else None
+    return b"data: " + b" ".join(data) + b"\n\n" if data else None
 
 
 def _without_usage(frame: bytes) -> bytes:

@@ -1,0 +1,74 @@
+"""Every type of event on the wire: its literal name, its data, where it is published and by whom. Schemas and docs are made of this.
+
+A type's name ends in its version. A field may be added with a default; anything else is a new type beside the old one.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tt_common.contracts import events
+from tt_common.contracts.streams import (
+    BILLING,
+    IDENTITY,
+    USAGE,
+    StreamSpec,
+    billing_subject,
+    identity_subject,
+    usage_subject,
+)
+
+
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
+    """One type; `subject` has `{account_id}` where the account goes (`house` for events of no account)."""
+
+    name: str
+    data: type[msgspec.Struct]
+    stream: StreamSpec
+    subject: str
+    source: str
+
+
+_ACCOUNT: Final = "{account_id}"
+
+
+def _billing(name: str, data: type[msgspec.Struct]) -> EventType:
+    return EventType(
+        name=f"billing.{name}.v1",
+        data=data,
+        stream=BILLING,
+        subject=billing_subject(name, _ACCOUNT),
+        source=events.BILLING_SOURCE,
+    )
+
+
+def _identity(name: str, data: type[msgspec.Struct]) -> EventType:
+    return EventType(
+        name=f"identity.{name}.v1",
+        data=data,
+        stream=IDENTITY,
+        subject=identity_subject(name, _ACCOUNT),
+        source=events.CONSOLE_SOURCE,
+    )
+
+
+EVENT_TYPES: Final = (
+    EventType(
+        name=events.USAGE_V1,
+        data=events.UsageEvent,
+        stream=USAGE,
+        subject=usage_subject(_ACCOUNT),
+        source=events.EDGE_SOURCE,
+    ),
+    _billing("wallet_adjusted", events.WalletAdjusted),
+    _billing("wallet_low", events.WalletLow),
+    _billing("wallet_overdrawn", events.WalletOverdrawn),
+    _billing("hold_placed", events.HoldPlaced),
+    _billing("hold_ended", events.HoldEnded),
+    _billing("grant_lost", events.GrantLost),
+    _billing("price_published", events.PricePublished),
+    _identity("account_created", events.AccountCreated),
+    _identity("key_changed", events.KeyChanged),
+)
+
+EVENT_STREAMS: Final = (USAGE, BILLING, IDENTITY)
