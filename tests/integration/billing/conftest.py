@@ -240,14 +240,22 @@ def key_terms(key_id: str = "key_1", account_id: str = "acc_1", revision: int = 
 
 
 def shrunk(
-    grant_id: str, back: int = 0, final: int | None = None, *, window: int = 0, requests_seen: int = 0, **slices: int
+    grant_id: str,
+    back: int = 0,
+    final: int | None = None,
+    *,
+    seen: int = 10**15,
+    window: int = 0,
+    requests_seen: int = 0,
+    **slices: int,
 ) -> g.ShrinkGrant:
-    """The totals that the edge has given back: `back` nanoUSD, and `slices` of the key's limits."""
+    """The totals that the edge has given back: `back` nanoUSD, and `slices` of the key's limits; by default it saw every grant."""
     return g.ShrinkGrant(
         grant_id=grant_id,
         account_id="acc_1",
         key_id="key_1",
         given_back_nanousd=back,
+        granted_seen_nanousd=seen,
         window=window,
         given_back=g.Slices(**slices),
         requests_seen=requests_seen,

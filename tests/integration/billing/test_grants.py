@@ -101,6 +101,21 @@ async def test_a_recall_finds_the_money_that_other_grants_do_not_need(billing: B
     assert refused.value.data == {"available_nanousd": 10_000, "need_nanousd": 10_001}
 
 
+async def test_an_edge_that_has_not_seen_its_last_grant_yet_is_no_ground_for_a_402(billing: Billing) -> None:
+    # given a grant that was extended, and an edge whose answer was on its way before it saw that
+    edge = FakeEdge(billing)
+    await edge.start()
+    await billing.credit("acc_1", 100_000)
+    await billing.change("g1", need_nanousd=50_000)
+    await billing.change("g1", 2, need_nanousd=40_000)
+    edge.shrinks["g1"] = lambda: shrunk("g1", 0, seen=50_000)
+    # when another needs what may be unused there
+    with pytest.raises(DomainError) as refused:
+        await billing.change("g2", need_nanousd=30_000)
+    # then nobody is told that the money is gone
+    assert refused.value.code == "grant_incomplete_knowledge"
+
+
 async def test_an_edge_that_does_not_answer_makes_the_knowledge_incomplete(billing: Billing) -> None:
     await billing.credit("acc_1", 100_000)
     await billing.change("g1", need_nanousd=90_000)

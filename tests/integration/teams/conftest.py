@@ -58,7 +58,8 @@ async def team(access: TeamAccess, product_nc: Client) -> Team:
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product of this folder's own: its tests publish prices, empty wallets and add teams."""
-    running = Product(tmp_path_factory.mktemp("product"), edges=1, env={"billing": {"BILLING_HOLD_SWEEP_S": "1"}})
+    grants = {"BILLING_GRANT_SOFT_TTL_S": "2", "BILLING_GRANT_HARD_TTL_S": "4"}  # so that one is soon lost
+    running = Product(tmp_path_factory.mktemp("product"), edges=1, env={"billing": grants})
     try:
         running.start()
         yield running

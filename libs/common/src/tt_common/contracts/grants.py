@@ -83,15 +83,16 @@ class ShrinkGrant(msgspec.Struct, frozen=True, kw_only=True):
     """Give back: takes effect at once, in whatever order it arrives.
 
     `given_back_nanousd` and `given_back` are totals, as in GrantReply: of the window `window` for requests and tokens, since the
-    opening for concurrency. `requests_seen` is the granted total of requests that the edge knew of: of those none is left
-    unused. With `final_events` set this closes the grant: it ends when that many of its events are settled or quarantined. A
-    close of an unknown grant is remembered, so that an opening that comes after it is refused.
+    opening for concurrency. `granted_seen_nanousd` and `requests_seen` are the granted totals that the edge knew of: of those
+    nothing is left unused. With `final_events` set this closes the grant: it ends when that many of its events are settled or
+    quarantined. A close of an unknown grant is remembered, so that an opening that comes after it is refused.
     """
 
     grant_id: str
     account_id: str
     key_id: str
     given_back_nanousd: int
+    granted_seen_nanousd: int = 0
     window: int = 0
     given_back: Slices = Slices()
     requests_seen: int = 0

@@ -30,10 +30,10 @@ class _Open:
 
     def __init__(self) -> None:
         self.asked: set[str] = set()
-        self.answered: set[str] = set()
+        self.answered: dict[str, int] = {}
         self.shrinks: list[ShrinkGrant] = []
         self.complete = asyncio.Event()
-        self.task: asyncio.Task[set[str]] | None = None
+        self.task: asyncio.Task[dict[str, int]] | None = None
 
 
 class EdgeRecaller:
@@ -50,8 +50,11 @@ class EdgeRecaller:
     async def start(self) -> None:
         await self._nc.subscribe(self._inbox, cb=self._take)
 
-    async def recall(self, account_id: str, grant_ids: Collection[str]) -> set[str]:
-        """Which of `grant_ids` were answered in time, their shrinks applied. Unavailable where those can't be applied."""
+    async def recall(self, account_id: str, grant_ids: Collection[str]) -> dict[str, int]:
+        """Which of `grant_ids` were answered in time, their shrinks applied, and what each edge had seen granted (nanoUSD).
+
+        Unavailable where they can't be applied.
+        """
         opened = self._gathering.get(account_id)
         if opened is None:
             opened = self._gathering[account_id] = _Open()
@@ -59,9 +62,9 @@ class EdgeRecaller:
         opened.asked.update(grant_ids)
         assert opened.task is not None
         answered = await asyncio.shield(opened.task)
-        return answered & set(grant_ids)
+        return {grant_id: answered[grant_id] for grant_id in grant_ids if grant_id in answered}
 
-    async def _carry_out(self, account_id: str, opened: _Open) -> set[str]:
+    async def _carry_out(self, account_id: str, opened: _Open) -> dict[str, int]:
         await asyncio.sleep(GATHER_S)
         del self._gathering[account_id]
         recall_id = new_id("rcl")
@@ -73,13 +76,13 @@ class EdgeRecaller:
         except TimeoutError:
             log.info(
                 "recall not answered in full",
-                extra={"account_id": account_id, "missing": len(opened.asked - opened.answered)},
+                extra={"account_id": account_id, "missing": len(opened.asked - opened.answered.keys())},
             )
         except (nats.errors.Error, OSError) as error:
             log.warning("recall could not be sent", extra={"account_id": account_id, "error": repr(error)})
         finally:
             del self._open[recall_id]
-        answered = set(opened.answered)
+        answered = dict(opened.answered)
         await self._apply(tuple(opened.shrinks))
         return answered
 
@@ -95,8 +98,8 @@ class EdgeRecaller:
             await self._apply_late(reply)
             return
         opened.shrinks.extend(reply.grants)
-        opened.answered.update(shrink.grant_id for shrink in reply.grants)
-        if opened.asked <= opened.answered:
+        opened.answered.update({shrink.grant_id: shrink.granted_seen_nanousd for shrink in reply.grants})
+        if opened.asked <= opened.answered.keys():
             opened.complete.set()
 
     async def _apply_late(self, reply: RecallReply) -> None:

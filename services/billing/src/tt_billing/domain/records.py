@@ -14,6 +14,7 @@ class OtherGrant(msgspec.Struct, frozen=True, kw_only=True):
     month: str
     state: str
     held_nanousd: int
+    granted_nanousd: int
     slice_requests: int
     slice_tokens: int
     slice_concurrency: int

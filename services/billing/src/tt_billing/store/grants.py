@@ -15,7 +15,8 @@ async def alive_grants(connection: AsyncConnection, accounts: Sequence[str]) -> 
     """Open and lost grants of the accounts that have something in hand."""
     result = await run(
         connection,
-        "SELECT g.grant_id, g.account_id, g.key_id, g.month, g.state, g.held_nanousd, g.slice_concurrency, g.requests_all_used,"
+        "SELECT g.grant_id, g.account_id, g.key_id, g.month, g.state, g.held_nanousd,"
+        " g.held_nanousd + g.captured_nanousd + g.back_nanousd AS granted_nanousd, g.slice_concurrency, g.requests_all_used,"
         " CASE WHEN g.slice_window = k.window THEN g.slice_requests ELSE 0 END AS slice_requests,"
         " CASE WHEN g.slice_window = k.window THEN g.slice_tokens ELSE 0 END AS slice_tokens"
         " FROM grants g LEFT JOIN key_windows k USING (key_id)"

@@ -18,22 +18,22 @@ INCOMPLETE_RETRY_S = 1
 
 async def change_grant(batch: GrantBatch, recall: RecallGrants, request: ChangeGrant) -> GrantReply:
     """Raises the errors that the contract names."""
-    answered: set[str] = set()
+    answered: dict[str, int] = {}
     outcome = await batch.change(request)
     for _ in range(RECALL_ROUNDS_MAX):
         if not isinstance(outcome, Refused):
             return outcome
-        asked = {other.grant_id for other in recallable(outcome) if other.state == "open"} - answered
+        asked = {other.grant_id for other in unknown(outcome, answered) if other.state == "open"}
         if not asked:
             break
         got = await recall(outcome.refusal.account_id, asked)
-        answered |= got
+        answered.update(got)
         outcome = await batch.change(request)
-        if got != asked:
+        if got.keys() != asked:
             break
     if not isinstance(outcome, Refused):
         return outcome
-    if any(other.grant_id not in answered for other in recallable(outcome)):
+    if unknown(outcome, answered):
         raise incomplete_knowledge()
     raise outcome.refusal.error
 
@@ -47,6 +47,19 @@ def incomplete_knowledge() -> DomainError:
 def recallable(outcome: Refused) -> list[OtherGrant]:
     """The other grants that may have some of what is short."""
     return [other for other in outcome.others if _has(other, outcome.refusal)]
+
+
+def unknown(outcome: Refused, answered: dict[str, int]) -> list[OtherGrant]:
+    """The recallable grants of which it is not known what they hold free.
+
+    A grant that was given more than its edge had seen when it answered may have some of that left.
+    """
+    money = outcome.refusal.shortage in ("wallet", "month")
+    return [
+        other
+        for other in recallable(outcome)
+        if other.grant_id not in answered or (money and answered[other.grant_id] < other.granted_nanousd)
+    ]
 
 
 def _has(other: OtherGrant, refusal: Refusal) -> bool:

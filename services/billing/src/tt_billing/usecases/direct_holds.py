@@ -23,7 +23,7 @@ async def place(context: Context, recall: RecallGrants, request: PlaceHold) -> H
         if error.code != "billing_shortfall":
             raise
     asked, _ = await _holding_grants(context, request.account_id)
-    answered = await recall(request.account_id, asked) if asked else set[str]()
+    answered = (await recall(request.account_id, asked)).keys() if asked else set[str]()
     try:
         return await _change(context, request.hold_id, request.account_id, decide)
     except DomainError as error:

@@ -26,8 +26,9 @@ from tt_common.contracts.records import PriceRecord
 from tt_common.contracts.wallets import Entry
 from tt_common.rating import Price
 
-RecallGrants = Callable[[str, Collection[str]], Awaitable[set[str]]]
-"""Ask the edges to shrink the named grants of an account; returns those that were answered, their shrinks applied."""
+RecallGrants = Callable[[str, Collection[str]], Awaitable[dict[str, int]]]
+"""Ask the edges to shrink the named grants of an account; returns those that were answered, their shrinks applied, with
+what each edge had seen granted (nanoUSD)."""
 
 FoundIds = list[tuple[str, str]]
 """(id, account id) pairs."""

@@ -205,6 +205,7 @@ class Grant:
             account_id=self.key.account_id,
             key_id=self.key.key_id,
             given_back_nanousd=self.back_nanousd,
+            granted_seen_nanousd=self.granted_nanousd,
             window=self.window,
             given_back=self.back,
             requests_seen=self.granted.requests,
