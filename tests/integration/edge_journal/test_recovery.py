@@ -9,10 +9,10 @@ from nats.aio.client import Client
 
 from tests.integration.edge_journal.fake_billing import FakeBilling
 from tests.unit.edge.journal.samples import call, settle
+from tt_edge.domain.event_ids import unresolved_id
 from tt_edge.jobs import recovery
 from tt_edge.journal.folders import Folder, claim, folders, try_claim
 from tt_edge.journal.journal import Journal
-from tt_edge.domain.event_ids import unresolved_id
 from tt_edge.journal.scan import scan
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
