@@ -32,7 +32,6 @@ class Exchange:
     __slots__ = (
         "_drain_s",
         "_kept_bytes",
-        "_kept_bytes",
         "_patience",
         "_raw_headers",
         "_receive",
@@ -64,7 +63,6 @@ class Exchange:
         self.head_sent = False
         self.keeping = False
         self.kept: list[bytes] = []
-        self._kept_bytes = 0
         self._kept_bytes = 0
         self.kept_head: tuple[int, Headers] = (0, [])
         self._patience: asyncio.Timeout | None = None

@@ -71,9 +71,7 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
         log.debug("client left before its request was whole")
     except Exception:
         log.exception("call failed", extra={"request_id": call.id})
-        await _refuse(
-            gateway, exchange, call, DomainError("internal_error", "The gateway failed; you were not charged.")
-        )
+        await _refuse(gateway, exchange, call, DomainError("internal_error", "The gateway failed to handle this call."))
     finally:
         exchange.end()
         _end(gateway, call)
