@@ -78,7 +78,7 @@ async def subscribe(url: str, database: sqlite3.Connection, *, until_idle: bool)
                 await message.ack()  # then acknowledged
             report(database)
     finally:
-        await connection.drain()
+        await connection.close()
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ def _cloudevent() -> dict[str, Any]:
                 "ce-source": text | {"description": "Who says so; (ce-source, ce-id) names the event."},
                 "ce-type": text | {"description": "The literal name of the type, with its version."},
                 "ce-time": text | {"format": "date-time"},
-                "ce-subject": text | {"description": "The account, or `house`."},
+                "ce-subject": text | {"description": "What it is about: the account, the key, or `house`."},
                 "content-type": {"const": CONTENT_TYPE},
                 "Nats-Msg-Id": text,
                 "traceparent": text | {"description": "W3C trace context, where the call was traced."},

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from tests.tidy import asyncapi, openapi, schemas, settings_tables
+from tests.tidy import asyncapi, event_samples, openapi, schemas, settings_tables
 from tests.tidy.generated import outdated
+from tt_common.contracts import events
 from tt_common.contracts.event_types import EVENT_STREAMS, EVENT_TYPES
 
 
@@ -70,6 +72,19 @@ def test_the_consoles_api_document_matches_its_routes() -> None:
 
 def test_the_asyncapi_document_matches_the_contract() -> None:
     assert outdated(asyncapi.generate()) == []
+
+
+def test_the_events_page_has_a_valid_sample_of_every_event() -> None:
+    assert outdated(event_samples.generate()) == []
+    for kind in EVENT_TYPES:
+        validator = Draft202012Validator(schemas.schema(kind.name, kind.data))
+        assert list(validator.iter_errors(event_samples.sample(kind))) == []
+
+
+def test_the_events_page_explains_every_outcome() -> None:
+    page = event_samples.FILE.read_text()
+
+    assert [outcome for outcome in get_args(events.Outcome) if f"| `{outcome}` |" not in page] == []
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:

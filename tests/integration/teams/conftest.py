@@ -55,7 +55,7 @@ async def team(access: TeamAccess, product_nc: Client) -> Team:
     return granted
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product of this folder's own: its tests publish prices, empty wallets and add teams."""
     grants = {"BILLING_GRANT_SOFT_TTL_S": "2", "BILLING_GRANT_HARD_TTL_S": "4"}  # so that one is soon lost

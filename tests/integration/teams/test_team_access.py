@@ -231,12 +231,18 @@ async def test_the_copy_goes_on_after_a_crash_of_nats(broker: EmbeddedNats, acce
     await after.close()
 
 
-async def test_granting_again_changes_nothing_and_a_rotated_password_ends_the_old_one(
-    product_nc: Client, access: TeamAccess, team: Team, team_nc: Client
+async def test_granting_again_changes_nothing_and_a_rotated_password_ends_what_the_old_one_opened(
+    product_nc: Client, access: TeamAccess, team: Team
 ) -> None:
     # given a consumer of the team
     await publish(product_nc, 3)
-    await team_nc.jetstream(timeout=5).pull_subscribe("usage.v1.>", durable="costs", stream=USAGE.name)
+    left = asyncio.Event()
+
+    async def note() -> None:
+        left.set()
+
+    connected = await nats.connect(access.url(team), allow_reconnect=False, closed_cb=note, error_cb=_quiet)
+    await connected.jetstream(timeout=5).pull_subscribe("usage.v1.>", durable="costs", stream=USAGE.name)
 
     # when
     same, is_new = await access.grant("analytics")
@@ -245,6 +251,8 @@ async def test_granting_again_changes_nothing_and_a_rotated_password_ends_the_ol
     # then
     assert (same, is_new) == (team, False)
     assert await is_refused(access.url(team))
+    async with asyncio.timeout(5):
+        await left.wait()
     client = await join(access.url(rotated))
     assert [consumer.name for consumer in await client.jetstream().consumers_info(USAGE.name)] == ["costs"]
     assert await copied(client, 3) == 3

@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false
 # (nats-py leaves **kwargs untyped)
 
+import asyncio
 import json
 import os
 import re
@@ -136,8 +137,6 @@ def _subscribe(url: str, database: Path) -> str:
 
 
 def _delete_durable(url: str) -> None:
-    import asyncio
-
     async def delete() -> None:
         connection = await nats.connect(url)
         await connection.jetstream().delete_consumer(USAGE.name, "cost-by-model")
@@ -158,7 +157,9 @@ async def test_a_stuck_consumer_of_a_team_disturbs_neither_billing_nor_the_strea
     # given a team that took all it may have unacknowledged, and sits on it
     connection = await nats.connect(team_url)
     config = ConsumerConfig(durable_name="stuck", ack_policy=AckPolicy.EXPLICIT, max_ack_pending=1)
-    subscription = await connection.jetstream().pull_subscribe("usage.v1.*", durable="stuck", config=config)
+    subscription = await connection.jetstream().pull_subscribe(
+        "usage.v1.*", durable="stuck", stream=USAGE.name, config=config
+    )
     model = product.new_model()
     spend(product, model, 1)
     assert len(await subscription.fetch(1, timeout=10)) == 1

@@ -117,7 +117,7 @@ class WalletAdjusted(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     """The customer's account."""
     kind: str
-    """What it was, such as `credit` or `debit`."""
+    """What it was, such as `adjustment`."""
     amount_nanousd: int
     """Added to the wallet (above 0) or taken from it (below 0), in nanoUSD."""
     available_nanousd: int

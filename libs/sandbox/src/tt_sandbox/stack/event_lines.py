@@ -24,11 +24,12 @@ def as_line(headers: Mapping[str, str], data: Mapping[str, Any], *, colours: boo
     """Time, type, account and the main figures."""
     kind = headers.get("ce-type", "?")
     time = headers.get("ce-time", "")[11:].rstrip("Z").ljust(TIME_WIDTH)[:TIME_WIDTH]
+    account = data.get("account_id", headers.get("ce-subject", ""))
     figures = _usage(data) if kind.startswith("usage.") else _fields(data)
     if not colours:
-        return f"{time}  {kind:<{TYPE_WIDTH}}  {headers.get('ce-subject', '')}  {figures}"
+        return f"{time}  {kind:<{TYPE_WIDTH}}  {account}  {figures}"
     alarm = _RED if kind.startswith(("billing.wallet_overdrawn", "billing.grant_lost")) or _went_wrong(data) else ""
-    return f"{_DIM}{time}{_END}  {_BOLD}{kind:<{TYPE_WIDTH}}{_END}  {headers.get('ce-subject', '')}  {alarm}{figures}{_END}"
+    return f"{_DIM}{time}{_END}  {_BOLD}{kind:<{TYPE_WIDTH}}{_END}  {account}  {alarm}{figures}{_END}"
 
 
 def _usage(data: Mapping[str, Any]) -> str:
@@ -45,7 +46,7 @@ def _fields(data: Mapping[str, Any]) -> str:
 
 def _field(name: str, value: Any) -> str:
     if name.endswith(MONEY) and isinstance(value, int):
-        return f"{name.removesuffix(MONEY)} ${format_usd(value)}"
+        return f"{name.removesuffix(MONEY)} {'-' if value < 0 else ''}${format_usd(abs(value))}"
     return f"{name} {value}"
 
 

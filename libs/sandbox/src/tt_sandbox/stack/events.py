@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -62,8 +63,9 @@ def main() -> int:
     show = json_printer(names) if arguments.json else line_printer(names, colours=sys.stdout.isatty())
     try:
         asyncio.run(follow(url, names, arguments.account, arguments.since or timedelta(), show))
-    except (KeyboardInterrupt, BrokenPipeError):
-        pass  # the ordinary ways to end it
+    except* (KeyboardInterrupt, BrokenPipeError):
+        # The ordinary ways to end it; what the interpreter flushes at its exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
