@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import nats
-import nats.errors
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -69,8 +68,8 @@ async def subscribe(url: str, database: sqlite3.Connection, *, until_idle: bool)
         while True:
             try:
                 messages = await subscription.fetch(BATCH_MAX, timeout=WAIT_S)
-            except nats.errors.TimeoutError:
-                if until_idle:
+            except TimeoutError:
+                if until_idle and not (await subscription.consumer_info()).num_pending:
                     return
                 continue
             count(database, messages)  # first committed,

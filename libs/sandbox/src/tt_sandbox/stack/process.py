@@ -19,6 +19,7 @@ import psutil
 STOP_TIMEOUT_S = 40.0
 STRAY_TIMEOUT_S = 15.0
 KILLED_TIMEOUT_S = 5.0
+PAUSE_TIMEOUT_S = 5.0
 LOG_BYTES_MAX = 64 * 1024 * 1024
 LOG_TAIL_LINES = 15
 LOG_TAIL_BYTES = 16 * 1024
@@ -146,9 +147,12 @@ class ChildProcess:
         self._forget_pid()
 
     def pause(self) -> None:
-        """SIGSTOP: the process keeps its sockets and answers nothing."""
+        """SIGSTOP: the process keeps its sockets and answers nothing. Returns when it has really stopped."""
         if self._popen is not None and self.running:
             self._popen.send_signal(signal.SIGSTOP)
+            deadline = time.monotonic() + PAUSE_TIMEOUT_S
+            while psutil.Process(self._popen.pid).status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""
