@@ -9,6 +9,7 @@ Never touches the product's own streams and consumers.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable
 from urllib.parse import quote
 
@@ -21,6 +22,8 @@ from nats.js.client import JetStreamContext
 
 from tt_common.contracts.streams import USAGE
 from tt_common.teams.accounts import COPY_BYTES_MAX, IMPORTED_API, Team, TeamFiles, new_team, with_new_password
+
+log = logging.getLogger(__name__)
 
 RELOADED_TIMEOUT_S = 15.0
 SOURCED_TIMEOUT_S = 30.0
@@ -118,16 +121,13 @@ class TeamAccess:
 
     async def _make_copy(self, js: JetStreamContext, team: Team) -> None:
         config = copy_config(team, self._replicas)
-        try:
-            await js.stream_info(USAGE.name)
-        except nats.js.errors.NotFoundError:
-            await js.add_stream(config)
-        else:
-            await js.update_stream(config)
         async with _limit(SOURCED_TIMEOUT_S, "the copy of USAGE does not fill: look at the log of NATS"):
-            while True:
-                if await _is_sourced(js):
-                    return
+            made = False
+            while not made or not await _is_sourced(js):
+                try:
+                    made = made or await _make_stream(js, config)
+                except nats.js.errors.ServiceUnavailableError as error:
+                    log.debug("JetStream of the new account is not up yet", extra={"error": repr(error)})
                 await asyncio.sleep(POLL_S)
 
 
@@ -150,6 +150,16 @@ def copy_config(team: Team, replicas: int) -> StreamConfig:
         deny_purge=True,
         allow_direct=True,
     )
+
+
+async def _make_stream(js: JetStreamContext, config: StreamConfig) -> bool:
+    try:
+        await js.stream_info(USAGE.name)
+    except nats.js.errors.NotFoundError:
+        await js.add_stream(config)
+    else:
+        await js.update_stream(config)
+    return True
 
 
 async def _is_sourced(js: JetStreamContext) -> bool:
