@@ -74,7 +74,10 @@ async def copied(client: Client, wanted: int, timeout_s: float = 20.0) -> int:
     found = -1
     async with asyncio.timeout(timeout_s + 5):
         for _ in range(int(timeout_s / 0.1)):
-            found = (await js.stream_info(USAGE.name)).state.messages
+            try:
+                found = (await js.stream_info(USAGE.name)).state.messages
+            except nats.js.errors.ServiceUnavailableError:
+                pass  # for a moment after a reload of NATS the JetStream API of an account has nobody behind it
             if found >= wanted:
                 break
             await asyncio.sleep(0.1)
