@@ -1,95 +1,28 @@
-"""Providers over HTTP: aiohttp, one pool a provider, TCP_NODELAY, keep-alive.
-
-Sends one request and hands back the open answer; never retries, never follows redirects, never logs headers.
-"""
+"""All providers: which client fetches, with which headers. Secrets are read from the environment and never logged."""
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
+import urllib.request
 from typing import Final
-
-import aiohttp
+from urllib.parse import urlsplit
 
 from tt_common.contracts.records import ProviderRecord
+from tt_edge.clients.answers import UpstreamAnswer, UpstreamClient, UpstreamFailure
+from tt_edge.clients.upstream_aiohttp import AiohttpClient
+from tt_edge.clients.upstream_http1 import CompressedAnswer, Http1Client
 
-CONNECTIONS_MAX: Final = 4096
-KEEPALIVE_S: Final = 30.0
-READ_BYTES: Final = 64 * 1024
-LEFTOVER_S: Final = 0.5
-HEADER_CHARS_MAX: Final = 200
+log = logging.getLogger(__name__)
 
-
-class UpstreamFailure(Exception):
-    """No usable answer. `kind`: connect, timeout, stale (a kept connection was closed under us) or broken."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-
-
-class UpstreamAnswer:
-    """An answer whose head has arrived. `close` drops the connection if the body was not read to its end."""
-
-    __slots__ = ("_response", "content_type", "request_id", "retry_after_s", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        headers = response.headers
-        self.content_type = _plain(headers.get("content-type", "application/json"))
-        self.request_id = _plain(headers.get("x-request-id", ""))
-        self.retry_after_s = _seconds(headers.get("retry-after"))
-
-    async def read(self, bytes_max: int) -> bytes:
-        """The whole body. UpstreamFailure `broken` where it breaks off or is too large."""
-        try:
-            length = self._response.content_length
-            if length is not None and length <= bytes_max:
-                return await self._response.read()
-            parts: list[bytes] = []
-            size = 0
-            async for part in self._response.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                if size > bytes_max:
-                    self.close()
-                    raise UpstreamFailure("broken", "the answer is too large")
-            return b"".join(parts)
-        except TimeoutError as error:
-            raise UpstreamFailure("timeout", "no bytes in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailure("broken", type(error).__name__) from error
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. UpstreamFailure where it breaks off."""
-        try:
-            content = self._response.content
-            while data := await content.readany():
-                yield data
-        except TimeoutError as error:
-            raise UpstreamFailure("timeout", "no bytes in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailure("broken", type(error).__name__) from error
-
-    async def finish(self) -> None:
-        """After the terminal event: take what little is left, so that the connection can be used again; else drop it."""
-        content = self._response.content
-        try:
-            async with asyncio.timeout(LEFTOVER_S):
-                while await content.readany():
-                    continue
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            self.close()
-
-    def close(self) -> None:
-        self._response.close()
+RETIRED_POOL_S: Final = 600.0
 
 
 class Upstream:
-    """All providers' connection pools."""
+    """One pool a provider; a changed provider gets a new one."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, tuple[int, aiohttp.ClientSession]] = {}
+        self._clients: dict[str, tuple[int, UpstreamClient]] = {}
+        self._compressing: set[str] = set()
         self._retired: set[asyncio.Task[None]] = set()
 
     def configured(self, provider: ProviderRecord) -> bool:
@@ -97,40 +30,26 @@ class Upstream:
         return provider.key_ref is None or bool(os.environ.get(provider.key_ref.removeprefix("env:")))
 
     async def send(self, provider: ProviderRecord, path: str, body: bytes, request_id: str) -> UpstreamAnswer:
-        """POST `body` to the provider's `path` and wait for the head of the answer."""
-        session = self._session(provider)
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=provider.connect_timeout_s,
-            sock_read=max(provider.first_byte_timeout_s, provider.between_bytes_timeout_s),
-        )
+        """POST `body` to the provider's `path` and wait for the head of the answer. Raises UpstreamFailure."""
         try:
-            async with asyncio.timeout(provider.connect_timeout_s + provider.first_byte_timeout_s):
-                response = await session.post(
-                    provider.base_url.rstrip("/") + path,
-                    data=body,
-                    headers={"X-Client-Request-Id": request_id},
-                    timeout=timeout,
-                    allow_redirects=False,
-                )
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
-            raise UpstreamFailure("stale", type(error).__name__) from error
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-            raise UpstreamFailure("connect", type(error).__name__) from error
-        except TimeoutError as error:
-            raise UpstreamFailure("timeout", "no answer in time") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UpstreamFailure("broken", type(error).__name__) from error
-        return UpstreamAnswer(response)
+            known = self._clients.get(provider.id)
+            client = known[1] if known is not None and known[0] == provider.revision else self._make(provider)
+            return await client.post(path, body, request_id)
+        except CompressedAnswer:
+            log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})
+            self._compressing.add(provider.id)
+            self._make(provider)
+            raise UpstreamFailure("stale", "a compressed answer") from None
+        except ValueError as error:
+            raise UpstreamFailure("connect", "the provider's base URL or headers are not usable") from error
 
-    def _session(self, provider: ProviderRecord) -> aiohttp.ClientSession:
-        known = self._sessions.get(provider.id)
-        if known is not None and known[0] == provider.revision:
-            return known[1]
+    def _make(self, provider: ProviderRecord) -> UpstreamClient:
+        known = self._clients.pop(provider.id, None)
         if known is not None:
             self._retire(known[1])
         headers = {
             "Content-Type": "application/json",
+            "Accept": "*/*",
             "Accept-Encoding": "identity",
             "User-Agent": "TokenTally",
             **provider.headers,
@@ -138,21 +57,17 @@ class Upstream:
         key = os.environ.get(provider.key_ref.removeprefix("env:"), "") if provider.key_ref else ""
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60),
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=READ_BYTES,
-        )
-        self._sessions[provider.id] = (provider.revision, session)
-        return session
+        special = provider.id in self._compressing or _behind_proxy(provider.base_url)
+        client: UpstreamClient = AiohttpClient(provider, headers) if special else Http1Client(provider, headers)
+        self._clients[provider.id] = (provider.revision, client)
+        return client
 
-    def _retire(self, session: aiohttp.ClientSession) -> None:
+    def _retire(self, client: UpstreamClient) -> None:
         """A provider was changed: its old pool closes when its open answers have had time to end."""
 
         async def close_later() -> None:
-            await asyncio.sleep(600)
-            await session.close()
+            await asyncio.sleep(RETIRED_POOL_S)
+            await client.close()
 
         task = asyncio.create_task(close_later())
         self._retired.add(task)
@@ -161,22 +76,11 @@ class Upstream:
     async def close(self) -> None:
         for task in self._retired:
             task.cancel()
-        for _, session in self._sessions.values():
-            await session.close()
+        for _, client in self._clients.values():
+            await client.close()
 
 
-def provider_fault(status: int) -> bool:
-    """Statuses that say nothing about the caller's request: the next route is tried."""
-    return status in (401, 402, 403, 408, 409, 429) or status >= 500 or status < 200 or 300 <= status < 400
-
-
-def _plain(text: str) -> str:
-    """A provider's header fit for an event: aiohttp leaves lone surrogates for bytes that are not UTF-8."""
-    return text[:HEADER_CHARS_MAX].encode("ascii", "replace").decode()
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None
+def _behind_proxy(base_url: str) -> bool:
+    """Whether the environment (HTTPS_PROXY, NO_PROXY, …) sends requests to that host through a proxy."""
+    parts = urlsplit(base_url)
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")

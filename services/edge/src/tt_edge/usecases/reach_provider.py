@@ -1,7 +1,6 @@
 """Reach a provider that answers: routes in order, failover until the first byte. Failed attempts are listed, never billed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -9,7 +8,7 @@ from tt_common.clock import monotonic_s
 from tt_common.contracts.events import Attempt
 from tt_common.contracts.records import ProviderRecord, Route
 from tt_common.errors import DomainError
-from tt_edge.clients.upstream import UpstreamAnswer, UpstreamFailure, provider_fault
+from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure, provider_fault
 from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
 from tt_edge.protocols.openai.answer import Answer, parse_answer
 from tt_edge.protocols.openai.errors import refusal_body
@@ -27,7 +26,7 @@ class Reached(msgspec.Struct, frozen=True):
     body: bytes
     answer: Answer | None
     upstream: UpstreamAnswer
-    chunks: AsyncIterator[bytes] | None
+    is_stream: bool = False
 
 
 async def reach_provider(gateway: Gateway, call: Call) -> Reached:
@@ -89,23 +88,22 @@ async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reach
         body = await upstream.read(ERROR_BODY_BYTES_MAX)
         if provider_fault(upstream.status):
             raise UpstreamFailure("status", str(upstream.status))
-        return Reached(upstream.status, "application/json", refusal_body(upstream.status, body), None, upstream, None)
+        return Reached(upstream.status, "application/json", refusal_body(upstream.status, body), None, upstream)
     if call.request.stream:
         if upstream.content_type.startswith("application/json"):
             upstream.close()
             raise UpstreamFailure("broken", "JSON where a stream was asked for")
-        chunks = upstream.chunks()
-        first = await anext(chunks, b"")
+        first = await upstream.next_chunk()
         if not first:
             raise UpstreamFailure("broken", "an empty stream")
         call.first_byte_at = monotonic_s()
-        return Reached(200, upstream.content_type, first, None, upstream, chunks)
+        return Reached(200, upstream.content_type, first, None, upstream, is_stream=True)
     body = await upstream.read(gateway.limits.answer_bytes_max)
     answer = parse_answer(body, call.request.kind)
     if answer is None:
         raise UpstreamFailure("broken", "not an answer")
     call.first_byte_at = monotonic_s()
-    return Reached(200, "application/json", body, answer, upstream, None)
+    return Reached(200, "application/json", body, answer, upstream)
 
 
 def _refusal(gateway: Gateway, call: Call, last: UpstreamFailure | None) -> DomainError:

@@ -61,7 +61,7 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
         reached = await _reach(gateway, exchange, call)
         if reached is None:
             return
-        if reached.chunks is not None:
+        if reached.is_stream:
             await relay_stream(gateway, exchange, call, reached)
         else:
             await _answer_whole(gateway, exchange, call, reached)

@@ -4,13 +4,12 @@ The call is settled after the provider's last byte and before the client's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 from tt_common.contracts.events import Outcome
 from tt_common.errors import DomainError
 from tt_common.money import format_usd
-from tt_edge.clients.upstream import UpstreamFailure
+from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure
 from tt_edge.domain.refusals import upstream_error, upstream_timeout
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.openai.errors import error_event
@@ -31,7 +30,7 @@ CUT_OFF: Final = {
 
 async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
     """Sends the whole answer and settles the call."""
-    assert call.request is not None and reached.chunks is not None
+    assert call.request is not None
     tap = StreamTap(call.request.model, call.request.wants_usage_chunk)
     headers = call_headers(call, b"text/event-stream; charset=utf-8")
     headers.append((b"cache-control", b"no-cache"))
@@ -68,7 +67,7 @@ async def _pump_patiently(
         try:
             async with asyncio.timeout(None) as limit:
                 exchange.be_patient(limit, drain_s)
-                return await _pump(gateway, exchange, call, tap, first, reached.chunks)
+                return await _pump(gateway, exchange, call, tap, first, reached.upstream)
         except TimeoutError:
             if call.claim is None:
                 return None
@@ -76,12 +75,11 @@ async def _pump_patiently(
 
 
 async def _pump(
-    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, chunks: AsyncIterator[bytes] | None
+    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, upstream: UpstreamAnswer
 ) -> DomainError | None:
     """Until the stream ends; the error to tell the client where it ended badly."""
-    assert chunks is not None
     try:
-        data = first or await anext(chunks, b"")
+        data = first or await upstream.next_chunk()
         while data:
             delivered = len(tap.texts)
             out = tap.feed(data)
@@ -94,7 +92,7 @@ async def _pump(
                 gateway.crash("mid_stream")
             if tap.complete:
                 return None
-            data = await anext(chunks, b"")
+            data = await upstream.next_chunk()
     except UpstreamFailure as failure:
         return upstream_timeout() if failure.kind == "timeout" else upstream_error("The provider broke off its answer.")
     except FrameTooLarge:

@@ -1,0 +1,59 @@
+"""What a provider's answer looks like to the edge, whichever client fetched it."""
+
+from typing import Final, Protocol
+
+HEADER_CHARS_MAX: Final = 200
+LEFTOVER_S: Final = 0.5
+"""After a terminal event a provider has this long to end its body, or the connection is dropped."""
+
+
+class UpstreamFailure(Exception):
+    """No usable answer. `kind`: connect, timeout, stale (a kept connection was closed under us), status or broken."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+class UpstreamAnswer(Protocol):
+    """An answer whose head has arrived. Reading raises UpstreamFailure where it breaks off."""
+
+    status: int
+    content_type: str
+    request_id: str
+
+    async def read(self, bytes_max: int) -> bytes:
+        """The whole body; `broken` where it is too large."""
+        ...
+
+    async def next_chunk(self) -> bytes:
+        """What has arrived, at least one byte; b"" at the end."""
+        ...
+
+    async def finish(self) -> None:
+        """After the terminal event: take what little is left, so that the connection can be used again; else drop it."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection if the body was not read to its end."""
+        ...
+
+
+class UpstreamClient(Protocol):
+    """One provider's pool."""
+
+    async def post(self, path: str, body: bytes, request_id: str) -> UpstreamAnswer:
+        """Send one request and wait for the head of its answer. Raises UpstreamFailure. Never retries."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def provider_fault(status: int) -> bool:
+    """Statuses that say nothing about the caller's request: the next route is tried."""
+    return status in (401, 402, 403, 408, 409, 429) or status >= 500 or status < 200 or 300 <= status < 400
+
+
+def plain_header(text: str) -> str:
+    """A provider's header fit for an event: short, and ASCII."""
+    return text[:HEADER_CHARS_MAX].encode("ascii", "replace").decode()

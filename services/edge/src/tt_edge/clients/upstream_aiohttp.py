@@ -1,0 +1,102 @@
+"""Providers through aiohttp: for what the small client does not do, proxies from the environment and compressed answers."""
+
+# pyright: reportUnknownMemberType=false
+# (parts of aiohttp are untyped)
+
+import asyncio
+from typing import Final
+
+import aiohttp
+
+from tt_common.contracts.records import ProviderRecord
+from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
+
+CONNECTIONS_MAX: Final = 4096
+KEEPALIVE_S: Final = 30.0
+READ_BYTES: Final = 64 * 1024
+
+
+class AiohttpAnswer:
+    """See `answers.UpstreamAnswer`."""
+
+    __slots__ = ("_response", "content_type", "request_id", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.content_type = plain_header(response.headers.get("content-type", "application/json"))
+        self.request_id = plain_header(response.headers.get("x-request-id", ""))
+
+    async def read(self, bytes_max: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while part := await self.next_chunk():
+            parts.append(part)
+            size += len(part)
+            if size > bytes_max:
+                self.close()
+                raise UpstreamFailure("broken", "the answer is too large")
+        return b"".join(parts)
+
+    async def next_chunk(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except TimeoutError as error:
+            raise UpstreamFailure("timeout", "no bytes in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamFailure("broken", type(error).__name__) from error
+
+    async def finish(self) -> None:
+        try:
+            async with asyncio.timeout(LEFTOVER_S):
+                while await self.next_chunk():
+                    continue
+        except (TimeoutError, UpstreamFailure):
+            self.close()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class AiohttpClient:
+    """One provider's pool."""
+
+    def __init__(self, provider: ProviderRecord, headers: dict[str, str]) -> None:
+        self._base_url = provider.base_url.rstrip("/")
+        self._first_byte_s = provider.connect_timeout_s + provider.first_byte_timeout_s
+        self._timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=provider.connect_timeout_s,
+            sock_read=max(provider.first_byte_timeout_s, provider.between_bytes_timeout_s),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=READ_BYTES,
+            trust_env=True,
+        )
+
+    async def post(self, path: str, body: bytes, request_id: str) -> AiohttpAnswer:
+        """Send one request and wait for the head of its answer. Raises UpstreamFailure."""
+        try:
+            async with asyncio.timeout(self._first_byte_s):
+                response = await self._session.post(
+                    self._base_url + path,
+                    data=body,
+                    headers={"X-Client-Request-Id": request_id},
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                )
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
+            raise UpstreamFailure("stale", type(error).__name__) from error
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            raise UpstreamFailure("connect", type(error).__name__) from error
+        except TimeoutError as error:
+            raise UpstreamFailure("timeout", "no answer in time") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UpstreamFailure("broken", type(error).__name__) from error
+        return AiohttpAnswer(response)
+
+    async def close(self) -> None:
+        await self._session.close()
