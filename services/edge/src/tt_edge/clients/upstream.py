@@ -23,7 +23,7 @@ class Upstream:
     def __init__(self) -> None:
         self._clients: dict[str, tuple[int, UpstreamClient]] = {}
         self._compressing: set[str] = set()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], UpstreamClient] = {}
 
     def configured(self, provider: ProviderRecord) -> bool:
         """Whether the provider's key reference resolves on this edge."""
@@ -36,9 +36,10 @@ class Upstream:
             client = known[1] if known is not None and known[0] == provider.revision else self._make(provider)
             return await client.post(path, body, request_id)
         except CompressedAnswer:
-            log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})
-            self._compressing.add(provider.id)
-            self._make(provider)
+            if provider.id not in self._compressing:
+                log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})
+                self._compressing.add(provider.id)
+                self._make(provider)
             raise UpstreamFailure("stale", "a compressed answer") from None
         except ValueError as error:
             raise UpstreamFailure("connect", "the provider's base URL or headers are not usable") from error
@@ -70,12 +71,16 @@ class Upstream:
             await client.close()
 
         task = asyncio.create_task(close_later())
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+        self._retired[task] = client
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._retired.pop(task, None)
 
     async def close(self) -> None:
-        for task in self._retired:
+        for task, client in list(self._retired.items()):
             task.cancel()
+            await client.close()
         for _, client in self._clients.values():
             await client.close()
 

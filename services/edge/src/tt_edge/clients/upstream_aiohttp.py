@@ -10,6 +10,7 @@ import aiohttp
 
 from tt_common.contracts.records import ProviderRecord
 from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
+from tt_edge.clients.request_head import clean_headers, parse_address
 
 CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
@@ -53,6 +54,9 @@ class AiohttpAnswer:
                     continue
         except (TimeoutError, UpstreamFailure):
             self.close()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._response.close()
@@ -62,6 +66,8 @@ class AiohttpClient:
     """One provider's pool."""
 
     def __init__(self, provider: ProviderRecord, headers: dict[str, str]) -> None:
+        """Raises ValueError for a base URL or headers that are not usable."""
+        parse_address(provider.base_url)
         self._base_url = provider.base_url.rstrip("/")
         self._first_byte_s = provider.connect_timeout_s + provider.first_byte_timeout_s
         self._timeout = aiohttp.ClientTimeout(
@@ -71,7 +77,7 @@ class AiohttpClient:
         )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60),
-            headers=headers,
+            headers=clean_headers(headers),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_BYTES,
             trust_env=True,
