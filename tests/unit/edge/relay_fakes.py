@@ -1,7 +1,7 @@
 """One admitted streaming call with real credit and a real journal; the provider, the client and the idempotency store are scripts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,8 +10,8 @@ from tests.unit.edge.billing_model import BillingModel
 from tests.unit.edge.samples import key, model, price
 from tt_common.contracts.events import UsageEvent
 from tt_common.rating import Rates
+from tt_edge.clients.answers import UpstreamAnswer
 from tt_edge.clients.idempotency import Claimed, Record
-from tt_edge.clients.upstream import UpstreamAnswer
 from tt_edge.crash_points import never
 from tt_edge.journal.folders import claim
 from tt_edge.journal.journal import Journal
@@ -33,8 +33,12 @@ class Provider:
     def __init__(self, steps: Sequence[bytes | float | Exception | Callable[[], None]]) -> None:
         self.steps = steps
         self.closed = False
+        self._chunks = self._play()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def next_chunk(self) -> bytes:
+        return await anext(self._chunks, b"")
+
+    async def _play(self) -> AsyncGenerator[bytes]:
         for step in self.steps:
             if isinstance(step, Exception):
                 raise step
@@ -120,12 +124,11 @@ class Relay:
         exchange.keeping = self.call.claim is not None
         await reserve_credit(self.gateway, self.call)
         _journal_start(self.gateway, self.call)
-        chunks = provider.chunks()
-        first = await anext(chunks)
+        first = await provider.next_chunk()
         upstream = cast("UpstreamAnswer", provider)
         try:
             async with asyncio.timeout(5):
-                reached = Reached(200, "text/event-stream", first, None, upstream, chunks)
+                reached = Reached(200, "text/event-stream", first, None, upstream, is_stream=True)
                 await relay_stream(self.gateway, exchange, self.call, reached)
         finally:
             exchange.end()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.edge.relay_fakes import OUTPUT_TOKEN_NANOUSD, Client, Provider, Relay
-from tt_edge.clients.upstream import UpstreamFailure
+from tt_edge.clients.answers import UpstreamFailure
 from tt_edge.domain.event_ids import uncharged_id
 from tt_edge.protocols import exchange
 
