@@ -21,11 +21,13 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
+from tt_common.bus.pull import Pull
+
 log = logging.getLogger(__name__)
 
-FETCH_WAIT_S = 1.0
 RETRY_WAIT_S = 0.25
-EMPTY_FETCHES_BEFORE_CHECK = 5
+EMPTY_PULLS_BEFORE_CHECK = 5
+ACK_TOKENS_WITHOUT_DOMAIN = 9
 
 
 class StreamPosition(msgspec.Struct, frozen=True):
@@ -35,8 +37,19 @@ class StreamPosition(msgspec.Struct, frozen=True):
     sequence: int
 
 
+def stream_sequence(message: Msg) -> int:
+    """The sequence of a delivered message in its stream, from its reply subject; `message.metadata` makes far more of it."""
+    tokens = message.reply.split(".")
+    # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.…: nine tokens without a domain.
+    return int(tokens[5] if len(tokens) == ACK_TOKENS_WITHOUT_DOMAIN else tokens[7])
+
+
 class PullConsumer:
-    """Fetches batches from one durable and hands them to `handler`, one batch at a time, until stopped."""
+    """Reads one durable in batches and hands them to `handler`, at most `in_flight` batches at a time, until stopped.
+
+    With more than one in flight the next batch is decoded while the one before commits; the handler must bear that batches overlap
+    and end in any order, as it must with several processes.
+    """
 
     def __init__(
         self,
@@ -49,7 +62,9 @@ class PullConsumer:
         batch_max: int = 500,
         ack_wait_s: float = 30.0,
         max_ack_pending: int = 10_000,
+        in_flight: int = 1,
     ) -> None:
+        self._nc = nc
         self._js: JetStreamContext = nc.jetstream(timeout=5)
         self._stream = stream
         self._subject = subject
@@ -65,8 +80,8 @@ class PullConsumer:
             deliver_policy=DeliverPolicy.ALL,
         )
         self._durable = durable
+        self._in_flight = in_flight
         self._stopping = asyncio.Event()
-        self._fetch: asyncio.Future[list[Msg]] | None = None
         self.healthy = False
 
     async def stream_created(self) -> str:
@@ -99,48 +114,46 @@ class PullConsumer:
         await self._js.add_consumer(self._stream, config)
 
     async def run(self) -> None:
-        """Fetch and handle until `stop`. Broker errors are waited out; a handler's exception delays the batch's redelivery."""
+        """Read and handle until `stop`. Broker errors are waited out; a handler's exception delays the batch's redelivery."""
         while not self._stopping.is_set():
+            pull = Pull(self._nc, self._stream, self._durable, self._batch_max)
             try:
-                subscription = await self._js.pull_subscribe_bind(durable=self._durable, stream=self._stream)
                 await self._js.consumer_info(self._stream, self._durable)
+                await pull.start()
                 self.healthy = True
-                await self._pump(subscription)
+                await self._pump(pull)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 self.healthy = False
                 log.warning("consumer waits for the broker", extra={"durable": self._durable, "error": repr(error)})
                 await asyncio.sleep(RETRY_WAIT_S)
+            finally:
+                await pull.stop()
 
-    async def _pump(self, subscription: JetStreamContext.PullSubscription) -> None:
+    async def _pump(self, pull: Pull) -> None:
         empty = 0
+        handling: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping.is_set():
-                self._fetch = asyncio.ensure_future(subscription.fetch(self._batch_max, timeout=FETCH_WAIT_S))
-                try:
-                    messages = await self._fetch
-                except (nats.errors.TimeoutError, TimeoutError):
-                    messages = []
-                except asyncio.CancelledError:
-                    if self._stopping.is_set():
-                        return
-                    raise
-                if not messages:
-                    empty += 1
-                    if empty >= EMPTY_FETCHES_BEFORE_CHECK:
-                        await self._check_not_stalled()
-                        empty = 0
+                if len(handling) >= self._in_flight:
+                    _, handling = await asyncio.wait(handling, return_when=asyncio.FIRST_COMPLETED)
                     continue
-                empty = 0
-                self.healthy = True
-                await self._handle(messages)
+                messages = await pull.batch(self._stopping)
+                if messages:
+                    empty = 0
+                    self.healthy = True
+                    handling.add(asyncio.create_task(self._handle(messages)))
+                    handling = {task for task in handling if not task.done()}
+                    continue
+                empty += 1
+                if empty >= EMPTY_PULLS_BEFORE_CHECK:
+                    await self._check_not_stalled()
+                    empty = 0
         finally:
-            try:
-                await subscription.unsubscribe()
-            except (nats.errors.Error, OSError) as error:
-                log.info("pull subscription was gone", extra={"durable": self._durable, "error": repr(error)})
+            if handling:
+                await asyncio.wait(handling)
 
     async def _check_not_stalled(self) -> None:
-        """A pull that gets nothing while messages wait is stalled: raising makes `run` bind anew."""
+        """A pull that gets nothing while messages wait is stalled: raising makes `run` pull anew."""
         info = await self._js.consumer_info(self._stream, self._durable)
         self.healthy = True
         if info.num_pending and (info.num_ack_pending or 0) < (self._config.max_ack_pending or 0):
@@ -153,9 +166,12 @@ class PullConsumer:
             raise
         except Exception as error:
             log.warning("batch failed, will be redelivered", extra={"durable": self._durable, "error": repr(error)})
-            for message in messages:
-                if not message.is_acked:
-                    await message.nak(delay=RETRY_WAIT_S * 4)
+            try:
+                for message in messages:
+                    if not message.is_acked:
+                        await message.nak(delay=RETRY_WAIT_S * 4)
+            except (nats.errors.Error, OSError) as nak_error:
+                log.info("redelivery waits for the ack wait", extra={"durable": self._durable, "error": repr(nak_error)})
             await asyncio.sleep(RETRY_WAIT_S)
 
     async def lag(self) -> int:
@@ -164,7 +180,5 @@ class PullConsumer:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     def stop(self) -> None:
-        """End `run` after the batch in hand; an idle wait ends at once."""
+        """End `run` after the batches in hand; an idle wait ends at once."""
         self._stopping.set()
-        if self._fetch is not None:
-            self._fetch.cancel()

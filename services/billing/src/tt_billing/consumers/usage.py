@@ -6,10 +6,12 @@ from nats.aio.msg import Msg
 
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.settle_usage import Delivery, settle_usage
+from tt_common.bus.consumer import stream_sequence
 from tt_common.contracts.streams import USAGE
 
 DURABLE = "billing"
-BATCH_MAX = 500
+BATCH_MAX = 1000
+BATCHES_IN_FLIGHT = 2
 ACK_WAIT_S = 5.0
 
 
@@ -17,7 +19,7 @@ def usage_handler(context: Context, stream_created: Callable[[], str]) -> Callab
     """A handler for PullConsumer; `stream_created` names the incarnation of the stream that is being read."""
 
     async def handle(messages: list[Msg]) -> None:
-        deliveries = [Delivery(m.subject, m.metadata.sequence.stream, m.data) for m in messages]
+        deliveries = [Delivery(m.subject, stream_sequence(m), m.data) for m in messages]
         poison = await settle_usage(context, deliveries, USAGE.name, stream_created())
         context.crash("after_commit_before_ack")
         for message, delivery in zip(messages, deliveries, strict=True):

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_billing.api import rpc
 from tt_billing.clients.edges import EdgeRecaller
-from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, DURABLE, usage_handler
+from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, usage_handler
 from tt_billing.crash_points import crash_check
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
@@ -86,6 +86,7 @@ class Service:
             usage_handler(context, lambda: self._stream_created),
             batch_max=BATCH_MAX,
             ack_wait_s=ACK_WAIT_S,
+            in_flight=BATCHES_IN_FLIGHT,
         )
         async with self._engine.connect() as connection:
             position = await read_position(connection, USAGE.name)

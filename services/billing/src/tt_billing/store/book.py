@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.book import Book, Grant, Hold, KeyMonth, KeyWindow, Wallet
 from tt_billing.store.outbox import enqueue_events
-from tt_billing.store.rows import columns, insert_sql, quoted, run, unnest, upsert_sql
+from tt_billing.store.rows import array, columns, copy_rows, quoted, run, unnest, upsert_sql
 
 _LEDGER: Final = {
     "transaction_id": "uuid",
@@ -98,7 +98,7 @@ _MONTHS: Final = {"key_id": "text", "month": "text", "spent_delta": "bigint", "h
 
 
 def _select(table: str, types: dict[str, str], key: str) -> str:
-    return f"SELECT {', '.join(quoted(c) for c in types)} FROM {table} WHERE {key} = ANY(:ids)"
+    return f"SELECT {', '.join(quoted(c) for c in types)} FROM {table} WHERE {key} = ANY(CAST(:ids AS text[]))"
 
 
 _MAKE_WALLETS: Final = (
@@ -107,13 +107,15 @@ _MAKE_WALLETS: Final = (
 )
 _LOCK_WALLETS: Final = (
     f"SELECT {', '.join(_WALLETS)}, (SELECT clock_ms FROM billing_clock) AS clock_ms FROM wallets"
-    " WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE OF wallets"
+    " WHERE account_id = ANY(CAST(:ids AS text[])) ORDER BY account_id FOR UPDATE OF wallets"
 )
 _READ_GRANTS: Final = _select("grants", _GRANTS, "grant_id")
 _READ_HOLDS: Final = _select("holds", _HOLDS, "hold_id")
 _READ_WINDOWS: Final = _select("key_windows", _WINDOWS, "key_id")
-_READ_MONTHS: Final = "SELECT key_id, month, spent_nanousd, held_nanousd FROM key_months WHERE key_id = ANY(:ids) AND month = ANY(:months)"
-_ADD_LEDGER: Final = insert_sql("ledger", _LEDGER)
+_READ_MONTHS: Final = (
+    "SELECT key_id, month, spent_nanousd, held_nanousd FROM key_months"
+    " WHERE key_id = ANY(CAST(:ids AS text[])) AND month = ANY(CAST(:months AS text[]))"
+)
 _SAVE_WALLETS: Final = (
     "UPDATE wallets AS w SET available_nanousd = r.available_nanousd, held_nanousd = r.held_nanousd,"
     " overdraft_nanousd = r.overdraft_nanousd, low_balance_nanousd = r.low_balance_nanousd, low_notified = r.low_notified"
@@ -141,17 +143,17 @@ async def load_book(
     hold_ids: Iterable[str] = (),
 ) -> Book:
     """Lock the wallets of `accounts` (made where missing) and read what the ids name, with the keys of those grants."""
-    account_ids = sorted(set(accounts))
+    account_ids = array(sorted(set(accounts)))
     await run(connection, _MAKE_WALLETS, ids=account_ids)
     rows = (await run(connection, _LOCK_WALLETS, ids=account_ids)).mappings().all()
     book = Book(booked_at_ms, rows[0]["clock_ms"] if rows else 0)
     for row in rows:
         book.wallets[row["account_id"]] = Wallet(**{name: row[name] for name in _WALLETS})
     if grants := sorted(set(grant_ids)):
-        for row in (await run(connection, _READ_GRANTS, ids=grants)).mappings():
+        for row in (await run(connection, _READ_GRANTS, ids=array(grants))).mappings():
             book.grants[row["grant_id"]] = Grant(**row)
     if holds := sorted(set(hold_ids)):
-        for row in (await run(connection, _READ_HOLDS, ids=holds)).mappings():
+        for row in (await run(connection, _READ_HOLDS, ids=array(holds))).mappings():
             book.holds[row["hold_id"]] = Hold(**row)
     keys = sorted({*key_ids, *(g.key_id for g in book.grants.values()), *(h.key_id for h in book.holds.values())})
     if keys:
@@ -160,10 +162,10 @@ async def load_book(
 
 
 async def _read_keys(connection: AsyncConnection, book: Book, keys: list[str]) -> None:
-    for row in (await run(connection, _READ_WINDOWS, ids=keys)).mappings():
+    for row in (await run(connection, _READ_WINDOWS, ids=array(keys))).mappings():
         book.windows[row["key_id"]] = KeyWindow(**row)
     months = {book.month, *(g.month for g in book.grants.values()), *(h.month for h in book.holds.values())}
-    for row in (await run(connection, _READ_MONTHS, ids=keys, months=sorted(months))).mappings():
+    for row in (await run(connection, _READ_MONTHS, ids=array(keys), months=array(sorted(months)))).mappings():
         book.months[row["key_id"], row["month"]] = KeyMonth(**row)
 
 
@@ -171,7 +173,7 @@ async def save_book(connection: AsyncConnection, book: Book) -> None:
     """Write the transfers and what they changed, and the events that tell of it. The caller commits."""
     book.watch_low_balances()
     if book.transfers:
-        await run(connection, _ADD_LEDGER, **columns(book.transfers, _LEDGER))
+        await copy_rows(connection, "ledger", _LEDGER, book.transfers)
     if book.changed_wallets:
         wallets = [book.wallets[i] for i in sorted(book.changed_wallets)]
         await run(connection, _SAVE_WALLETS, **columns(wallets, _WALLETS))

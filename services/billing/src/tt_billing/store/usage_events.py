@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_billing.domain.records import BookedUsage, TwinRow, UsageRow
-from tt_billing.store.rows import columns, insert_sql, run
+from tt_billing.store.rows import array, copy_rows, run
 
 POSITIONS_LOCK: Final = 7_305_020
 READ_AHEAD: Final = 1000
@@ -45,12 +45,10 @@ _TWINS: Final = {
     "booked_at_ms": "bigint",
 }
 _BOOKED: Final = "SELECT position, event, cost_nanousd, charged_nanousd, price_version, booked_at_ms FROM usage_events"
-_ADD_EVENTS: Final = insert_sql("usage_events", _EVENTS)
-_ADD_TWINS: Final = insert_sql("epoch_twins", _TWINS)
 
 
 async def known_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
-    result = await run(connection, "SELECT id FROM usage_events WHERE id = ANY(:ids)", ids=list(ids))
+    result = await run(connection, "SELECT id FROM usage_events WHERE id = ANY(CAST(:ids AS uuid[]))", ids=array(ids))
     return set(result.scalars())
 
 
@@ -61,8 +59,8 @@ async def settled_sequences(connection: AsyncConnection, sequences: Sequence[tup
         "SELECT boot_epoch, edge_seq FROM unnest(CAST(:epochs AS text[]), CAST(:seqs AS bigint[])) AS s (boot_epoch, edge_seq)"
         " WHERE EXISTS (SELECT 1 FROM usage_events u WHERE u.boot_epoch = s.boot_epoch AND u.edge_seq = s.edge_seq)"
         " OR EXISTS (SELECT 1 FROM epoch_twins t WHERE t.boot_epoch = s.boot_epoch AND t.edge_seq = s.edge_seq)",
-        epochs=[epoch for epoch, _ in sequences],
-        seqs=[seq for _, seq in sequences],
+        epochs=array(epoch for epoch, _ in sequences),
+        seqs=array(seq for _, seq in sequences),
     )
     return {(row.boot_epoch, row.edge_seq) for row in result}
 
@@ -71,9 +69,9 @@ async def append_usage(connection: AsyncConnection, events: Sequence[UsageRow], 
     """Add rows; the caller has found them new under the wallets' locks."""
     if events:
         await run(connection, "SELECT pg_advisory_xact_lock_shared(:lock)", lock=POSITIONS_LOCK)
-        await run(connection, _ADD_EVENTS, **columns(events, _EVENTS))
+        await copy_rows(connection, "usage_events", _EVENTS, events)
     if twins:
-        await run(connection, _ADD_TWINS, **columns(twins, _TWINS))
+        await copy_rows(connection, "epoch_twins", _TWINS, twins)
 
 
 async def read_usage(engine: AsyncEngine, after: int, limit: int) -> list[BookedUsage]:
