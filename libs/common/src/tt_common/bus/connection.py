@@ -21,13 +21,27 @@ PENDING_BYTES_MAX = 64 * 1024 * 1024
 FIRST_CONNECT_TRIES = 100
 
 
+class LeanClient(Client):
+    """nats-py with a quicker reader of headers: its own takes as long as the rest of a message, and every event has nine."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for line in raw.decode("utf-8", "replace").split("\r\n"):
+            name, colon, value = line.partition(":")
+            name = name.strip()
+            if colon and name.isascii() and not (" " in name or "\t" in name):
+                headers[name] = value.strip()
+        return headers
+
+
 async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> Client:
     """Connect, waiting up to half a minute for the server; then the last error is raised.
 
     `on_reconnect` runs after each reconnection, when subscriptions are back.
     """
 
-    client = Client()
+    client = LeanClient()
 
     async def reconnected() -> None:
         log.info("nats reconnected")

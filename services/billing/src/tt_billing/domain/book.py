@@ -165,7 +165,10 @@ class Book:
 
     def key_month(self, key_id: str, month: str) -> KeyMonth:
         """The counters of a key's month; empty ones where there were none."""
-        return self.months.setdefault((key_id, month), KeyMonth(key_id=key_id, month=month))
+        found = self.months.get((key_id, month))
+        if found is None:
+            found = self.months[key_id, month] = KeyMonth(key_id=key_id, month=month)
+        return found
 
     def post(
         self,
@@ -177,6 +180,7 @@ class Book:
         *,
         source: str,
         source_id: str,
+        transaction: UUID | None = None,
         leg: int = 0,
         grant_id: str | None = None,
         hold_id: str | None = None,
@@ -186,11 +190,14 @@ class Book:
         details: dict[str, Any] | None = None,
         occurred_at_ms: int | None = None,
     ) -> Transfer:
-        """Move money and bring wallet, grant and key month along. (source, source_id, leg) is unique for ever."""
+        """Move money and bring wallet, grant and key month along. (source, source_id, leg) is unique for ever.
+
+        `transaction` is `transaction_id(source, source_id)`, where the caller has it already.
+        """
         if amount_nanousd <= 0:
             raise ValueError("a transfer moves more than nothing")
         transfer = Transfer(
-            transaction_id=transaction_id(source, source_id),
+            transaction_id=transaction or transaction_id(source, source_id),
             leg=leg,
             kind=kind,
             account_id=account_id,

@@ -4,6 +4,7 @@ An event is poison when it can't be decoded, breaks the schema, or holds what no
 but PoisonEvent.
 """
 
+import re
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ SEQUENCE_MAX: Final = 2**53
 INTEGER_MAX: Final = 2**62
 TEXT_MAX: Final = 512
 
+_CANONICAL_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _decoder: Final = msgspec.json.Decoder(UsageEvent)
 
 
@@ -34,13 +36,14 @@ def decode_usage(payload: bytes) -> UsageEvent:
     """The event of a payload, fit to be stored."""
     try:
         event = _decoder.decode(payload)
-        UUID(event.id)
+        if _CANONICAL_ID.fullmatch(event.id) is None:
+            UUID(event.id)
     except (msgspec.DecodeError, ValueError) as error:
         raise PoisonEvent(str(error)[:TEXT_MAX]) from error
     if not 1 <= event.edge_seq <= SEQUENCE_MAX:
         raise PoisonEvent("edge_seq is out of range")
     numbers = (event.cost_nanousd, event.hold_nanousd, event.started_at_ms, event.finished_at_ms)
-    if any(abs(number) > INTEGER_MAX for number in numbers):
+    if min(numbers) < -INTEGER_MAX or max(numbers) > INTEGER_MAX:
         raise PoisonEvent("a number is out of range")
     names = (
         event.account_id,
@@ -51,7 +54,7 @@ def decode_usage(payload: bytes) -> UsageEvent:
         event.model,
         event.price_version,
     )
-    if any(not _storable(name) for name in names) or not event.account_id or not event.boot_epoch:
+    if not _all_storable(names) or not event.account_id or not event.boot_epoch:
         raise PoisonEvent("a name is empty, too long or not storable")
     return event
 
@@ -70,6 +73,12 @@ def traces_of(payload: bytes) -> Traces:
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and bool(value) and _storable(value)
+
+
+def _all_storable(names: tuple[str, ...]) -> bool:
+    joined = "".join(names)
+    # Nearly always the whole is short and plain, and so is every part.
+    return (len(joined) <= TEXT_MAX and joined.isascii() and "\x00" not in joined) or all(map(_storable, names))
 
 
 def _storable(text: str) -> bool:

@@ -5,6 +5,7 @@ Never clamps a late charge to what the wallet has: it is recorded and told.
 """
 
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -39,10 +40,12 @@ def charge_of(event: UsageEvent) -> tuple[int, tuple[str, ...]]:
     return min(max(0, event.cost_nanousd), hold), (flag,)
 
 
-def settle_event(book: Book, event: UsageEvent, *, counted: bool = False) -> tuple[int, str]:
+def settle_event(
+    book: Book, event: UsageEvent, *, transaction: UUID | None = None, counted: bool = False
+) -> tuple[int, str]:
     """Charge one event that was never seen before; returns (nanoUSD charged, the key's month it counts in).
 
-    `counted`: its grant has counted it already, while it was in quarantine.
+    `transaction` is the event's id, where the caller has it as one. `counted`: its grant has counted it already, while it was in quarantine.
     """
     charged, _ = charge_of(event)
     grant = book.grants.get(event.grant_id)
@@ -62,6 +65,7 @@ def settle_event(book: Book, event: UsageEvent, *, counted: bool = False) -> tup
                 amount,
                 source="usage",
                 source_id=event.id,
+                transaction=transaction,
                 leg=leg,
                 grant_id=event.grant_id if grant is not None else None,
                 key_id=event.key_id if grant is None else grant.key_id,

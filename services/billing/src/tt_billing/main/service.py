@@ -4,6 +4,7 @@ Whatever fails later (NATS, PostgreSQL) is waited out; only what is missing at t
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -50,6 +51,8 @@ STOP_TIMEOUT_S = 10.0
 PUSH_PRICES_EVERY_S = 300.0
 PURGE_EVERY_S = 30.0
 FIRST_RECONCILIATION_AFTER_S = 60.0
+YOUNG_OBJECTS_MAX = 50_000
+"""A batch makes tens of thousands of objects that die together: collecting in the midst of it finds nothing."""
 
 
 class Service:
@@ -100,6 +103,8 @@ class Service:
         server = self._server = RpcServer(nc, "billing", VERSION)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS_MAX, 10, 10)
         log.info("billing serves")
 
     def _chores(self, context: Context, nc: Client) -> Chores:

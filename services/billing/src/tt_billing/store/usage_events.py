@@ -5,7 +5,7 @@ a shared advisory lock from their first position to their commit, and a reader t
 how far everything is committed.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tt_billing.store.rows import array, copy_rows, run
 
 POSITIONS_LOCK: Final = 7_305_020
 READ_AHEAD: Final = 1000
+RUN_GAP_MAX: Final = 8
 
 _EVENTS: Final = {
     "id": "uuid",
@@ -46,23 +47,47 @@ _TWINS: Final = {
 }
 _BOOKED: Final = "SELECT position, event, cost_nanousd, charged_nanousd, price_version, booked_at_ms FROM usage_events"
 
+# Each run is one walk of an index: OFFSET keeps the planner from joining with the whole table.
+_SETTLED: Final = (
+    "SELECT s.boot_epoch, s.edge_seq"
+    " FROM unnest(CAST(:epochs AS text[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[])) AS r (epoch, first, last)"
+    " CROSS JOIN LATERAL ("
+    " (SELECT boot_epoch, edge_seq FROM usage_events WHERE boot_epoch = r.epoch AND edge_seq BETWEEN r.first AND r.last"
+    " ORDER BY edge_seq OFFSET 0)"
+    " UNION ALL"
+    " (SELECT boot_epoch, edge_seq FROM epoch_twins WHERE boot_epoch = r.epoch AND edge_seq BETWEEN r.first AND r.last"
+    " ORDER BY edge_seq OFFSET 0)"
+    " ) AS s"
+)
 
-async def known_ids(connection: AsyncConnection, ids: Sequence[UUID]) -> set[UUID]:
+
+async def known_ids(connection: AsyncConnection, ids: Sequence[str]) -> set[UUID]:
     result = await run(connection, "SELECT id FROM usage_events WHERE id = ANY(CAST(:ids AS uuid[]))", ids=array(ids))
     return set(result.scalars())
 
 
 async def settled_sequences(connection: AsyncConnection, sequences: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Which (boot_epoch, edge_seq) are in the record, as events or twins; quarantined ones are not."""
+    """Which (boot_epoch, edge_seq) are in the record, as events or twins; quarantined ones are not. May name neighbours too."""
+    runs = runs_of(sequences)
     result = await run(
         connection,
-        "SELECT boot_epoch, edge_seq FROM unnest(CAST(:epochs AS text[]), CAST(:seqs AS bigint[])) AS s (boot_epoch, edge_seq)"
-        " WHERE EXISTS (SELECT 1 FROM usage_events u WHERE u.boot_epoch = s.boot_epoch AND u.edge_seq = s.edge_seq)"
-        " OR EXISTS (SELECT 1 FROM epoch_twins t WHERE t.boot_epoch = s.boot_epoch AND t.edge_seq = s.edge_seq)",
-        epochs=array(epoch for epoch, _ in sequences),
-        seqs=array(seq for _, seq in sequences),
+        _SETTLED,
+        epochs=array(epoch for epoch, _, _ in runs),
+        firsts=array(first for _, first, _ in runs),
+        lasts=array(last for _, _, last in runs),
     )
-    return {(row.boot_epoch, row.edge_seq) for row in result}
+    return {(row[0], row[1]) for row in result}
+
+
+def runs_of(sequences: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """(epoch, first, last) ranges that cover the sequences and little else: a batch has few runs, so few index probes."""
+    runs: list[tuple[str, int, int]] = []
+    for epoch, seq in sorted(sequences):
+        if runs and runs[-1][0] == epoch and seq - runs[-1][2] <= RUN_GAP_MAX:
+            runs[-1] = (epoch, runs[-1][1], seq)
+        else:
+            runs.append((epoch, seq, seq))
+    return runs
 
 
 async def append_usage(connection: AsyncConnection, events: Sequence[UsageRow], twins: Sequence[TwinRow]) -> None:

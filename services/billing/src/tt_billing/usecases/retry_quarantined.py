@@ -1,7 +1,9 @@
 """Settle an event out of quarantine, after whatever made it poison was fixed."""
 
+import msgspec
+
 from tt_billing.usecases.context import Context
-from tt_billing.usecases.settle_usage import Delivery, Readable, settle_in, sort_out
+from tt_billing.usecases.settle_usage import Delivery, settle_in, sort_out
 from tt_common.errors import DomainError
 
 
@@ -15,7 +17,7 @@ async def retry_quarantined(context: Context, number: int) -> str:
         if poison:
             raise DomainError("still_poison", f"the event is still not understood: {poison[0].reason}")
         # Its grant counted it when it was quarantined, if the sequence could be read then.
-        items = [Readable(item.event, item.payload, counted=row.grant_id is not None) for item in readable]
+        items = [msgspec.structs.replace(item, counted=row.grant_id is not None) for item in readable]
         await settle_in(unit, context.now_ms(), items, [])
         await unit.mark_settled(number, context.now_ms())
     context.poke_outbox()

@@ -36,6 +36,7 @@ class Delivery(msgspec.Struct, frozen=True):
 class Readable(msgspec.Struct, frozen=True):
     """A delivery that is an event; `counted` when its grant counted it while it was in quarantine."""
 
+    id: UUID
     event: UsageEvent
     payload: bytes
     counted: bool = False
@@ -61,7 +62,8 @@ def sort_out(deliveries: Sequence[Delivery]) -> tuple[list[Readable], list[Poiso
     poison: list[Poison] = []
     for delivery in deliveries:
         try:
-            readable.append(Readable(decode_usage(delivery.payload), delivery.payload))
+            event = decode_usage(delivery.payload)
+            readable.append(Readable(UUID(event.id), event, delivery.payload))
         except PoisonEvent as error:
             traces = traces_of(delivery.payload)
             poison.append(
@@ -96,7 +98,7 @@ async def settle_in(unit: Unit, now_ms: int, readable: Sequence[Readable], poiso
     sequences += [(p.boot_epoch, p.edge_seq) for p in poison if p.boot_epoch is not None and p.edge_seq is not None]
     settled = await unit.settled_sequences(sequences)
     await _quarantine(unit, book, poison, settled)
-    ids = await unit.known_ids([UUID(item.event.id) for item in readable])
+    ids = await unit.known_ids([item.event.id for item in readable])
     events, twins = settle_new(book, readable, ids, settled)
     await unit.append_usage(events, twins)
     await unit.save_book(book)
@@ -110,16 +112,16 @@ def settle_new(
     events: list[UsageRow] = []
     twins: list[TwinRow] = []
     for item in readable:
-        event, event_id = item.event, UUID(item.event.id)
+        event, event_id = item.event, item.id
         sequence = (event.boot_epoch, event.edge_seq)
         if sequence in settled:
             continue
         settled.add(sequence)
         if event_id in ids:
-            twins.append(_twin(book, item, event_id))
+            twins.append(_twin(book, item))
             continue
         ids.add(event_id)
-        charged, month = settle_event(book, event, counted=item.counted)
+        charged, month = settle_event(book, event, transaction=event_id, counted=item.counted)
         events.append(
             UsageRow(
                 id=event_id,
@@ -143,7 +145,7 @@ def settle_new(
     return events, twins
 
 
-def _twin(book: Book, item: Readable, event_id: UUID) -> TwinRow:
+def _twin(book: Book, item: Readable) -> TwinRow:
     event = item.event
     grant = book.grants.get(event.grant_id)
     if grant is not None and grant.account_id == event.account_id and not item.counted:
@@ -151,7 +153,7 @@ def _twin(book: Book, item: Readable, event_id: UUID) -> TwinRow:
     return TwinRow(
         boot_epoch=event.boot_epoch,
         edge_seq=event.edge_seq,
-        id=event_id,
+        id=item.id,
         grant_id=event.grant_id,
         cost_nanousd=event.cost_nanousd,
         booked_at_ms=book.booked_at_ms,
