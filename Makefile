@@ -76,7 +76,7 @@ format: setup ## format the code and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## the edge against a bare passthrough, side by side (ARGS="--rounds 3 --only calls")
+bench: setup ## the edge against a bare passthrough, side by side, and billing (ARGS="--rounds 3 --only calls")
 	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 generate: setup ## write settings tables, event schemas and API documents anew

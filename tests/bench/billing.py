@@ -15,11 +15,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import psutil
 from nats.aio.client import Client
 
-from tests.bench.billing_load import ACCOUNTS, Account, encoded_events, open_grants, publish_usage
+from tests.bench.billing_load import ACCOUNTS, Account, WrongBooks, encoded_events, open_grants, publish_usage
 from tt_billing.consumers.usage import DURABLE
 from tt_billing.settings import MIGRATIONS_DIR
 from tt_common.bus.connection import connect
@@ -50,10 +49,6 @@ PRICE = wallets.PublishPrice(
 )
 
 
-class WrongBooks(RuntimeError):
-    """The books are not what was put in; the message says how."""
-
-
 @dataclass(frozen=True)
 class Figures:
     """`count` things in `elapsed_s`, with the processor seconds of each part meanwhile."""
@@ -71,8 +66,7 @@ class Figures:
 
 
 HEADER = (
-    "| measure | count | per second | billing | PostgreSQL | NATS | busy |\n"
-    "| --- | --- | --- | --- | --- | --- | --- |"
+    "| measure | count | per second | billing | PostgreSQL | NATS | busy |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -230,8 +224,3 @@ async def measure_billing(folder: Path, names: Sequence[str]) -> list[Figures]:
 def billing_table(found: Sequence[Figures]) -> str:
     """Processor time is for each event or grant; busy is billing / PostgreSQL / NATS, in parts of one processor."""
     return "\n".join([HEADER, *(figures.row() for figures in found)])
-
-
-def billing_json(found: Sequence[Figures]) -> bytes:
-    """Every figure."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=2)

@@ -29,6 +29,10 @@ ANSWER_S_MAX = 30.0
 PUBLISHED_S_MAX = 60.0
 
 
+class WrongBooks(RuntimeError):
+    """The books are not what was put in; the message says how."""
+
+
 @dataclass(frozen=True)
 class Account:
     id: str
@@ -83,7 +87,7 @@ async def open_grants(nc: Client, accounts: Sequence[Account], count: int = ACCO
     await asyncio.wait_for(done.wait(), ANSWER_S_MAX)
     await subscription.unsubscribe()
     if failure:
-        raise RuntimeError(f"a grant was not opened: {failure.decode()}")
+        raise WrongBooks(f"a grant was not opened: {failure.decode()}")
     return opened
 
 
@@ -165,5 +169,5 @@ async def publish_usage(nc: Client, messages: Sequence[Message]) -> None:
             await nc.publish(message.subject, message.payload, headers=message.headers)
         while (await js.stream_info(USAGE.name)).state.messages < start + len(chunk):
             if time.monotonic() > deadline:
-                raise RuntimeError("the stream doesn't have all events")
+                raise WrongBooks("the stream doesn't have all events")
             await asyncio.sleep(0.005)

@@ -1,7 +1,7 @@
-"""`make bench`: the real edge beside a bare passthrough of the same provider, in the same run.
+"""`make bench`: the real edge beside a bare passthrough of the same provider, in the same run; then billing alone.
 
 The full product stands behind the edge: keys, holds, journal, events, settlement. Exit status 1 where the money does not add up
-or an answer is not whole: then there are no figures.
+or an answer is not whole: then there are no figures. `--only settle` and `--only grants` measure billing without the rest.
 """
 
 import argparse
@@ -14,6 +14,8 @@ from pathlib import Path
 import uvloop
 
 from tests.bench.bed import Bed, MoneyLost
+from tests.bench.billing import NAMES as BILLING_NAMES
+from tests.bench.billing import WrongBooks, billing_table, measure_billing
 from tests.bench.measures import EVENTS, MEASURES, OUTPUT_TOKENS, BadAnswer, Bench, Series, sample_usage
 from tests.bench.processors import Processors
 from tests.bench.report import as_json, processor_model, table, warnings
@@ -23,7 +25,7 @@ ALONE_S = 1.0
 
 
 def parser() -> argparse.ArgumentParser:
-    names = [measure.name for measure in MEASURES]
+    names = [*(measure.name for measure in MEASURES), *BILLING_NAMES]
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5, help="rounds of each measure (5)")
     arguments.add_argument("--seconds", type=float, default=1.5, help="length of a round for each target (1.5)")
@@ -51,6 +53,29 @@ async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], 
 def main() -> int:
     options = parser().parse_args()
     logging.basicConfig(level=logging.ERROR)
+    chosen: list[str] = options.only or [*(entry.name for entry in MEASURES), *BILLING_NAMES]
+    billing = [name for name in BILLING_NAMES if name in chosen]
+    if billing and bench_billing(billing):
+        return 1
+    return bench_edge(options) if len(billing) < len(set(chosen)) else 0
+
+
+def bench_billing(names: list[str]) -> int:
+    """Exit status; not pinned, for billing and its database work at the same time."""
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
+        try:
+            found = uvloop.run(measure_billing(Path(folder), names))
+        except (StartError, WrongBooks, TimeoutError) as error:
+            print(f"no figures: {error or 'answers did not end in time'}", file=sys.stderr)
+            return 1
+    print(f"{processor_model()}; load average before the start: {load_before:.1f}; the books reconcile\n")
+    print(billing_table(found), end="\n\n")
+    return 0
+
+
+def bench_edge(options: argparse.Namespace) -> int:
+    """Exit status."""
     load_before = os.getloadavg()[0]
     processors = Processors()
     processors.keep_off()

@@ -250,3 +250,17 @@ async def test_a_crash_around_the_commit_charges_once(idle_billing: Billing, poi
     available, _ = await billing.wallet("acc_1")
     assert available == -sum(100 + i for i in range(5))
     await billing.check_books()
+
+
+async def test_names_with_any_characters_are_settled_as_they_are(billing: Billing) -> None:
+    await billing.price_of_one()
+    names = ['quo"te', "back\\slash", "comma,brace{}", "null", " space ", "tab\tnew\nline", "ünïcode", "'", "NULL"]
+    await billing.credit("acc_1", USD)
+    await billing.publish(*(billing.usage(10, key_id=name, model=name) for name in names))
+    await billing.settled(len(names))
+    assert billing.rows("SELECT key_id, model FROM usage_events ORDER BY edge_seq") == [(name, name) for name in names]
+    assert billing.rows("SELECT count(*) FROM key_months WHERE spent_nanousd = 10") == [(len(names),)]
+    assert billing.rows("SELECT DISTINCT details ->> 'model' FROM ledger WHERE source = 'usage' ORDER BY 1") == [
+        (n,) for n in sorted(names)
+    ]
+    await billing.check_books()

@@ -10,7 +10,8 @@ from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 
 from tests.unit.common.waiting import until
-from tt_common.bus.consumer import PullConsumer, StreamPosition
+from tt_common.bus.connection import LeanClient
+from tt_common.bus.consumer import PullConsumer, StreamPosition, stream_sequence
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
 STREAM = "EVENTS"
@@ -180,3 +181,125 @@ async def test_it_goes_on_after_the_broker_was_killed(
 
     # then
     await until(lambda: b"after" in sink.seen, 15)
+
+
+async def test_two_batches_may_be_in_flight_and_no_more(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given a handler that holds its batches until told
+    release = asyncio.Event()
+    begun: list[bytes] = []
+
+    async def handler(messages: list[Msg]) -> None:
+        begun.extend(message.data for message in messages)
+        await release.wait()
+        for message in messages:
+            await message.ack()
+
+    reading = consumer(nc, handler, batch_max=2, in_flight=2)
+    await publish(js, *(b"%d" % number for number in range(6)))
+    await reading.prepare(None)
+
+    # when
+    run(reading)
+
+    # then
+    await until(lambda: len(begun) == 4)
+    await asyncio.sleep(0.1)
+    assert begun == [b"0", b"1", b"2", b"3"]
+    release.set()
+    await until(lambda: len(begun) == 6)
+
+
+async def test_what_waits_when_it_stops_goes_back_to_the_broker_at_once(
+    nc: Client, js: JetStreamContext, run: Run
+) -> None:
+    # given a consumer that has one message in hand and the next ones waiting
+    release = asyncio.Event()
+    sink = Sink()
+
+    async def handler(messages: list[Msg]) -> None:
+        await release.wait()
+        await sink.take(messages)
+
+    first = consumer(nc, handler, batch_max=1)
+    await publish(js, b"1", b"2", b"3")
+    await first.prepare(None)
+    task = asyncio.create_task(first.run())
+    await asyncio.sleep(0.2)
+
+    # when it stops and another takes over, long before the ack wait is over
+    first.stop()
+    release.set()
+    await asyncio.wait_for(task, 5)
+    again = Sink()
+    run(consumer(nc, again.take))
+
+    # then
+    assert sink.seen == [b"1"]
+    await until(lambda: sorted(again.seen) == [b"2", b"3"])
+
+
+async def test_a_backlog_comes_in_whole_batches(nc: Client, js: JetStreamContext, run: Run) -> None:
+    sizes: list[int] = []
+
+    async def handler(messages: list[Msg]) -> None:
+        sizes.append(len(messages))
+        for message in messages:
+            await message.ack()
+
+    reading = consumer(nc, handler, batch_max=100)
+    await publish(js, *(b"x" * 500 for _ in range(400)))
+    await reading.prepare(None)
+    run(reading)
+    await until(lambda: sum(sizes) == 400)
+    assert len(sizes) <= 8
+
+
+async def test_a_durable_that_was_deleted_is_waited_for(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given
+    sink = Sink()
+    reading = consumer(nc, sink.take)
+    await reading.prepare(None)
+    run(reading)
+    await publish(js, b"1")
+    await until(lambda: sink.seen == [b"1"])
+
+    # when
+    await js.delete_consumer(STREAM, "durable")
+    await until(lambda: not reading.healthy)
+    await reading.prepare(None)
+
+    # then
+    await until(lambda: reading.healthy, 5)
+    await publish(js, b"2")
+    await until(lambda: b"2" in sink.seen, 5)
+
+
+async def test_the_sequence_of_a_message_is_what_its_metadata_says(nc: Client, js: JetStreamContext, run: Run) -> None:
+    seen: list[tuple[int, int]] = []
+
+    async def handler(messages: list[Msg]) -> None:
+        for message in messages:
+            seen.append((stream_sequence(message), message.metadata.sequence.stream))
+            await message.ack()
+
+    await publish(js, b"1", b"2")
+    reading = consumer(nc, handler)
+    await reading.prepare(None)
+    run(reading)
+    await until(lambda: len(seen) == 2)
+    assert seen == [(1, 1), (2, 2)]
+
+
+async def test_headers_are_read_as_nats_reads_them(nc: Client) -> None:
+    # given
+    subscription = await nc.subscribe("with.headers")
+
+    # when
+    headers = {"ce-id": "a:b", "ce-source": "münchen", "empty": "", "spaced": "  x y  "}
+    await nc.publish("with.headers", b"", headers=headers)
+
+    # then
+    message = await subscription.next_msg(2)
+    assert message.headers == {"ce-id": "a:b", "ce-source": "münchen", "empty": "", "spaced": "x y"}
+    raw = b"A: 1\r\nno colon\r\nin name: 2\r\n\xff: 3\r\nB:\t4\r\n\r\n"
+    assert LeanClient._parse_header_lines(raw) == Client._parse_header_lines(raw) == {"A": "1", "B": "4"}

@@ -171,7 +171,9 @@ class PullConsumer:
                     if not message.is_acked:
                         await message.nak(delay=RETRY_WAIT_S * 4)
             except (nats.errors.Error, OSError) as nak_error:
-                log.info("redelivery waits for the ack wait", extra={"durable": self._durable, "error": repr(nak_error)})
+                log.info(
+                    "redelivery waits for the ack wait", extra={"durable": self._durable, "error": repr(nak_error)}
+                )
             await asyncio.sleep(RETRY_WAIT_S)
 
     async def lag(self) -> int:

@@ -45,7 +45,8 @@ def settle_event(
 ) -> tuple[int, str]:
     """Charge one event that was never seen before; returns (nanoUSD charged, the key's month it counts in).
 
-    `transaction` is the event's id, where the caller has it as one. `counted`: its grant has counted it already, while it was in quarantine.
+    `transaction` is the event's id, where the caller has it as one. `counted`: its grant has counted it already, while
+    it was in quarantine.
     """
     charged, _ = charge_of(event)
     grant = book.grants.get(event.grant_id)

@@ -31,7 +31,9 @@ def upsert_sql(table: str, types: Mapping[str, str], key: str) -> str:
     """INSERT of arrays into columns of the same names that overwrites every other column of rows that exist."""
     names = ", ".join(quoted(column) for column in types)
     updates = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in types if c != key)
-    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {unnest(types)} ON CONFLICT ({key}) DO UPDATE SET {updates}"
+    return (
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM {unnest(types)} ON CONFLICT ({key}) DO UPDATE SET {updates}"
+    )
 
 
 def columns(rows: Sequence[msgspec.Struct], types: Mapping[str, str]) -> dict[str, str]:

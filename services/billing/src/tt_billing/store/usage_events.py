@@ -76,7 +76,7 @@ async def settled_sequences(connection: AsyncConnection, sequences: Sequence[tup
         firsts=array(first for _, first, _ in runs),
         lasts=array(last for _, _, last in runs),
     )
-    return {(row[0], row[1]) for row in result}
+    return {(row.boot_epoch, row.edge_seq) for row in result}
 
 
 def runs_of(sequences: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
