@@ -10,7 +10,7 @@ database remembers, the durable is made anew from the remembered position, less 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC
 
 import msgspec
@@ -148,9 +148,15 @@ class PullConsumer:
                 if empty >= EMPTY_PULLS_BEFORE_CHECK:
                     await self._check_not_stalled()
                     empty = 0
+        except asyncio.CancelledError:
+            _cancel(handling)
+            raise
         finally:
-            if handling:
-                await asyncio.wait(handling)
+            try:
+                if handling:
+                    await asyncio.wait(handling)
+            finally:
+                _cancel(handling)
 
     async def _check_not_stalled(self) -> None:
         """A pull that gets nothing while messages wait is stalled: raising makes `run` pull anew."""
@@ -184,3 +190,8 @@ class PullConsumer:
     def stop(self) -> None:
         """End `run` after the batches in hand; an idle wait ends at once."""
         self._stopping.set()
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
