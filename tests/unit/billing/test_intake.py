@@ -22,6 +22,8 @@ def test_an_event_is_read_back_as_it_was_written() -> None:
         {"edge_seq": 2**60},
         {"cost_nanousd": 2**63},
         {"account_id": ""},
+        {"account_id": "acc 1"},
+        {"account_id": "acc.*"},
         {"key_id": "a\x00b"},
         {"model": "m" * 1000},
     ],

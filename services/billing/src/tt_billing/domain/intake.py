@@ -17,6 +17,7 @@ INTEGER_MAX: Final = 2**62
 TEXT_MAX: Final = 512
 
 _CANONICAL_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _decoder: Final = msgspec.json.Decoder(UsageEvent)
 
 
@@ -54,7 +55,8 @@ def decode_usage(payload: bytes) -> UsageEvent:
         event.model,
         event.price_version,
     )
-    if not _all_storable(names) or not event.account_id or not event.boot_epoch:
+    # The account becomes a part of subjects, so nothing but a subject token will do.
+    if not _all_storable(names) or _TOKEN.fullmatch(event.account_id) is None or not event.boot_epoch:
         raise PoisonEvent("a name is empty, too long or not storable")
     return event
 
