@@ -1,6 +1,7 @@
-"""The upstream client's tests run on the loop of production and on the standard one: transports differ in their corners."""
+"""The upstream client's tests run on the loop of production; with TT_ALL_LOOPS=1 on the standard one too: transports differ in their corners."""
 
 import asyncio
+import os
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,8 @@ from tt_edge.clients.request_head import parse_address
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    standard: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop} | (standard if os.environ.get("TT_ALL_LOOPS") else {})
 
 
 @pytest.fixture(scope="session")
