@@ -1,4 +1,4 @@
-"""The upstream client's tests run on the loop of production; with TT_ALL_LOOPS=1 on the standard one too: transports differ in their corners."""
+"""The upstream client's tests run on the loop of production, with TT_ALL_LOOPS=1 on the standard one too: they differ in corners."""
 
 import asyncio
 import os

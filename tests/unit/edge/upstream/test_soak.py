@@ -14,6 +14,7 @@ from tt_edge.clients.answers import UpstreamFailure
 from tt_edge.clients.http1 import HttpConnection
 from tt_edge.clients.upstream_http1 import Http1Client
 
+HUNG_S = 20.0  # far above what a busy machine needs for one call
 SOAK_S = 4.0
 TASKS = 64
 
@@ -50,7 +51,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
     end = loop.time() + SOAK_S
 
     async def call() -> None:
-        patience_s = random.choice([0.001, 0.01, 5.0, 5.0, 5.0])
+        patience_s = random.choice([0.001, 0.01, HUNG_S, HUNG_S, HUNG_S])
         try:
             async with asyncio.timeout(patience_s):
                 answer = await client.post("/x", b"{}", "call_1")
@@ -61,7 +62,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
         except UpstreamFailure:
             counts["failed"] += 1
         except TimeoutError:
-            assert patience_s < 5, "a call hung"
+            assert patience_s < HUNG_S, "a call hung"
             counts["cancelled"] += 1
         else:
             assert body in (b"hello" * 5, bytes(500_000))
@@ -80,7 +81,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
     await asyncio.gather(*working)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - half_kib
 
-    assert min(counts.values()) > 50, counts
+    assert min(counts.values()) > 10, counts
     pool = client._pool
     assert len(pool._open) == len([one for one in pool._idle if not one.closed]) <= TASKS
     assert not pool._opening and not pool._waiters
