@@ -131,13 +131,16 @@ def test_prices_are_decimal_usd_and_versions_are_kept(operator: Browser, custome
 
     assert versions == ["priced@1", "priced@1", "priced@2"]
     listed = operator.http.get("/operator/prices", params={"model": "priced"}).json()["data"]
+    # what was left out costs what its kind costs, and not nothing
+    prompt = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input")
     assert [price["usd_per_million_tokens"] for price in listed] == [
-        {"input": "0.15", "output": "0.60"},
-        {"input": "0.20"},
+        dict.fromkeys(prompt, "0.15") | {"output": "0.60", "audio_output": "0.60"},
+        dict.fromkeys(prompt, "0.20"),
     ]
     shown = {model["id"]: model for model in customer.http.get("/models").json()["data"]}["priced"]
     assert shown["price"]["version"] == "priced@1"
-    assert shown["price"]["credit_per_million_tokens"] == {"input": "1.125", "output": "4.50"}
+    in_credit = dict.fromkeys(prompt, "1.125") | {"output": "4.50", "audio_output": "4.50"}
+    assert shown["price"]["credit_per_million_tokens"] == in_credit
 
 
 @pytest.mark.parametrize("rates", [{"input": "-1"}, {"inputs": "1"}, {"input": "1e3"}, {"input": 1.5}, {}])

@@ -13,6 +13,7 @@ from tt_common.money import NANOUSD_PER_USD, format_usd, parse_usd
 from tt_common.rating import LongContextTier, Rates
 
 RATE_FIELDS: Final = Rates.__struct_fields__
+PROMPT_CLASSES: Final = ("cache_read", "cache_write_5m", "cache_write_1h", "audio_input")
 RATE_USD_MAX: Final = 1_000_000
 _CREDIT_STEP: Final = Decimal("0.000000001")
 
@@ -54,7 +55,10 @@ def parse_amount(text: str, param: str) -> int:
 
 
 def parse_rates(usd: dict[str, str], param: str) -> Rates:
-    """USD per million tokens by token class as Rates; classes left out cost nothing. Raises DomainError."""
+    """USD per million tokens by token class as Rates. Raises DomainError.
+
+    What is left out is not free: cached, cache-written and audio input cost what input costs, audio output what output costs.
+    """
     unknown = set(usd) - set(RATE_FIELDS)
     if unknown:
         raise DomainError(
@@ -66,7 +70,8 @@ def parse_rates(usd: dict[str, str], param: str) -> Rates:
     for name, nanousd in rates.items():
         if not 0 <= nanousd <= RATE_USD_MAX * NANOUSD_PER_USD:
             raise DomainError("invalid_price", f"{param}.{name}: between 0 and {RATE_USD_MAX}", param=f"{param}.{name}")
-    return Rates(**rates)
+    prompt, output = rates.get("input", 0), rates.get("output", 0)
+    return Rates(**(dict.fromkeys(PROMPT_CLASSES, prompt) | {"audio_output": output} | rates))
 
 
 def rates_in_usd(rates: Rates) -> dict[str, str]:
