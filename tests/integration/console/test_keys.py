@@ -19,6 +19,7 @@ def test_a_key_is_shown_once_and_its_record_reaches_the_bucket(customer: Browser
         models=["gpt-4o-mini"],
         ip_ranges=["10.1.2.3/8", "192.0.2.7"],
         expires_at="2099-01-01T00:00:00Z",
+        cache=True,
     )
 
     record = wait_until(lambda: deployment.key_record(made["key"]))
@@ -34,6 +35,7 @@ def test_a_key_is_shown_once_and_its_record_reaches_the_bucket(customer: Browser
     assert (record.requests_per_minute, record.tokens_per_minute, record.concurrency) == (60, None, 2)
     assert (record.models, record.ip_ranges) == (("gpt-4o-mini",), ("10.0.0.0/8", "192.0.2.7/32"))
     assert record.expires_at_ms == 4_070_908_800_000
+    assert record.cache is made["cache"] is True
     listed = customer.http.get("/keys").json()
     assert made["key"] not in str(listed)
     assert listed["data"][0]["display"].startswith("gw_")
@@ -83,6 +85,16 @@ def test_a_patch_leaves_what_it_does_not_name(customer: Browser) -> None:
     assert (patched["monthly_limit_usd"], patched["tokens_per_minute"], patched["name"]) == (None, 1000, "a key")
 
 
+def test_the_response_cache_is_off_until_it_is_switched_on(customer: Browser, deployment: Deployment) -> None:
+    made = customer.make_key()
+
+    patched = customer.http.patch(f"/keys/{made['id']}", json={"cache": True}).json()
+
+    record = wait_until(lambda: _at(deployment.key_record(made["key"]), 2))
+    assert (made["cache"], patched["cache"], record.cache) == (False, True, True)
+    assert [key["cache"] for key in customer.http.get("/keys").json()["data"]] == [True]
+
+
 def test_every_change_is_an_event_on_identity(customer: Browser, deployment: Deployment) -> None:
     made = customer.make_key()
     customer.http.delete(f"/keys/{made['id']}")
@@ -130,6 +142,7 @@ def test_another_accounts_keys_do_not_exist(customer: Browser, stranger: Browser
         ("expires_at", "2001-01-01T00:00:00Z"),
         ("expires_at", "2099-01-01T00:00:00"),
         ("name", ""),
+        ("cache", "yes"),
         ("colour", "red"),
     ],
 )

@@ -29,6 +29,7 @@ def stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         discard=DiscardPolicy.NEW if spec.discard == "new" else DiscardPolicy.OLD,
         max_bytes=spec.max_bytes,
         max_age=spec.max_age_s,
+        max_msgs_per_subject=spec.messages_per_subject,
         duplicate_window=spec.duplicate_window_s,
         num_replicas=replicas,
         allow_direct=True,

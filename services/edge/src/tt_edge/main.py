@@ -12,15 +12,18 @@ from nats.aio.client import Client
 
 from tt_common.bus.connection import connect
 from tt_common.contracts.grants import CloseEpoch
-from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, USAGE
+from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, RESPONSES_CACHE, USAGE
 from tt_common.deploy import require
 from tt_common.errors import DomainError
 from tt_common.log import configure_logging
 from tt_common.web.health import Check
 from tt_common.web.serve import serve
 from tt_edge.api.app import EdgeApp
+from tt_edge.cache.answers import AnswerCache
+from tt_edge.cache.memory import AnswerMemory
 from tt_edge.clients.billing import BillingClient
 from tt_edge.clients.idempotency import IdempotencyStore
+from tt_edge.clients.shared_answers import SharedAnswers
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
 from tt_edge.crash_points import crash_check
@@ -68,7 +71,13 @@ class Worker:
         settings = self.settings
         self.nc = nc = await connect(settings.nats_url, "tt-edge", self.reconnected)
         await require(
-            nc.jetstream(timeout=5), USAGE.name, RESPONSES.name, KEYS.stream, CATALOG.stream, IDEMPOTENCY.stream
+            nc.jetstream(timeout=5),
+            USAGE.name,
+            RESPONSES.name,
+            RESPONSES_CACHE.name,
+            KEYS.stream,
+            CATALOG.stream,
+            IDEMPOTENCY.stream,
         )
         folder = claim(settings.journal_dir)
         journal = Journal(folder)
@@ -114,6 +123,7 @@ class Worker:
             idle_s=settings.idle_grant_s,
             age_s_max=settings.grant_age_s_max,
         )
+        memory = AnswerMemory(settings.cache_entries_max, settings.cache_bytes_max)
         return Gateway(
             limits=limits,
             keys=KeyDirectory(nc),
@@ -124,6 +134,7 @@ class Worker:
             journal=journal,
             publisher=UsagePublisher(nc, journal),
             idempotency=IdempotencyStore(nc),
+            answers=AnswerCache(memory, SharedAnswers(nc), settings.cache_ttl_s),
             crash=crash_check(settings.crash_at, settings.crash_after),
         )
 
@@ -132,6 +143,7 @@ class Worker:
     ) -> None:
         log.info("edge draining", extra={"uncovered": journal.depth})
         await gateway.idempotency.close(SHUTDOWN_S)
+        await gateway.answers.close(SHUTDOWN_S)
         await gateway.credit.close(SHUTDOWN_S)
         flushed = await gateway.publisher.flush(SHUTDOWN_S)
         epoch_closed = False

@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     unsettled_nanousd_max: int = Field(50_000_000_000, description="admission stops above this much unsettled value")
     idle_grant_s: float = Field(5.0, description="a grant unused for this long is given back")
     grant_age_s_max: float = Field(300.0, description="a grant older than this is replaced by a new one")
+    cache_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=0, description="response cache: memory of one worker; 0 keeps none"
+    )
+    cache_entries_max: int = Field(20_000, ge=0, description="response cache: answers in memory")
+    cache_ttl_s: float = Field(3600.0, gt=0, description="response cache: an older answer is not served")
     crash_at: CrashPoint = Field("", description="fault tests: die at this point")
     crash_after: int = Field(1, ge=1, description="fault tests: at the n-th pass of it")
 

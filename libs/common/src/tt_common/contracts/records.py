@@ -29,6 +29,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     ip_ranges: tuple[str, ...] | None = None
     expires_at_ms: int | None = None
+    cache: bool = False
+    """Whether calls use the response cache unless their header says otherwise."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ DAY_S: Final = 86_400
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A JetStream stream with limits retention. Sizes in bytes, ages in seconds (0 keeps for ever)."""
+    """A JetStream stream with limits retention. Sizes in bytes, ages in seconds (0 keeps for ever); -1 is no limit."""
 
     name: str
     subjects: tuple[str, ...]
@@ -17,6 +17,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: int
     discard: Literal["old", "new"]
     duplicate_window_s: int = 120
+    messages_per_subject: int = -1
     description: str = ""
 
 
@@ -63,13 +64,22 @@ IDENTITY: Final = StreamSpec(
 )
 RESPONSES: Final = StreamSpec(
     name="responses",
-    subjects=("responses.v1.>",),
+    subjects=("responses.v1.idempotent.>",),
     max_bytes=512 * MIB,
     max_age_s=DAY_S,
     discard="old",
     description="idempotent replies, in chunks",
 )
-STREAMS: Final = (USAGE, BILLING, IDENTITY, RESPONSES)
+RESPONSES_CACHE: Final = StreamSpec(
+    name="responses_cache",
+    subjects=("responses.v1.cache.>",),
+    max_bytes=512 * MIB,
+    max_age_s=DAY_S,
+    discard="old",
+    messages_per_subject=1,
+    description="the edges' response cache, in chunks; apart from idempotent replies, so that it never pushes one out",
+)
+STREAMS: Final = (USAGE, BILLING, IDENTITY, RESPONSES, RESPONSES_CACHE)
 
 KEYS: Final = BucketSpec(name="keys", history=1, max_bytes=256 * MIB, description="key hash -> key record")
 CATALOG: Final = BucketSpec(

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from tt_common.clock import now_ms
 from tt_common.contracts.wallets import KeySpend
@@ -50,6 +50,10 @@ class KeyPatch(BaseModel):
     models: list[ShortText] | None = Field(default=None, min_length=1, max_length=MODELS_MAX)
     ip_ranges: list[ShortText] | None = Field(default=None, min_length=1, max_length=IP_RANGES_MAX)
     expires_at: AwareDatetime | None = None
+    cache: StrictBool = Field(
+        default=False,
+        description="answer repeated requests from the response cache; X-TT-Cache overrides it for a call",
+    )
 
 
 class KeyIn(KeyPatch):
@@ -82,6 +86,7 @@ class KeyOut(BaseModel):
     models: list[str] | None
     ip_ranges: list[str] | None
     expires_at: str | None
+    cache: bool
     created_at: str | None
     updated_at: str | None
 
@@ -230,6 +235,7 @@ def _fields(key: Key) -> dict[str, Any]:
         "models": None if settings.models is None else list(settings.models),
         "ip_ranges": None if settings.ip_ranges is None else list(settings.ip_ranges),
         "expires_at": time_text(settings.expires_at_ms),
+        "cache": settings.cache,
         "created_at": time_text(key.created_at_ms),
         "updated_at": time_text(key.updated_at_ms),
     }

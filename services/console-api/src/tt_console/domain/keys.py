@@ -37,6 +37,7 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     ip_ranges: tuple[str, ...] | None = None
     expires_at_ms: int | None = None
+    cache: bool = False
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ def _key_record(key: Key, key_hash: str, status: KeyStatus) -> KeyRecord:
         models=settings.models,
         ip_ranges=settings.ip_ranges,
         expires_at_ms=settings.expires_at_ms,
+        cache=settings.cache,
     )
 
 

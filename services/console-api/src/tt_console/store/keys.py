@@ -89,6 +89,7 @@ def _values(key: Key) -> dict[str, Any]:
         "models": None if settings.models is None else list(settings.models),
         "ip_ranges": None if settings.ip_ranges is None else list(settings.ip_ranges),
         "expires_at_ms": settings.expires_at_ms,
+        "cache": settings.cache,
         "created_at_ms": key.created_at_ms,
         "updated_at_ms": key.updated_at_ms,
     }
@@ -112,6 +113,7 @@ def _key(row: Row[Any]) -> Key:
             models=None if row.models is None else tuple(row.models),
             ip_ranges=None if row.ip_ranges is None else tuple(row.ip_ranges),
             expires_at_ms=row.expires_at_ms,
+            cache=row.cache,
         ),
         created_at_ms=row.created_at_ms,
         updated_at_ms=row.updated_at_ms,

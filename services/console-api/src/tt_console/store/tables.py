@@ -80,6 +80,7 @@ keys = Table(
     Column("models", ARRAY(Text)),
     Column("ip_ranges", ARRAY(Text)),
     _bigint("expires_at_ms", nullable=True),
+    Column("cache", Boolean, nullable=False),
     _bigint("created_at_ms"),
     _bigint("updated_at_ms"),
 )

@@ -7,6 +7,8 @@ from tt_common.contracts.events import Attempt
 from tt_common.contracts.records import KeyRecord, ModelRecord, Route
 from tt_common.ids import new_event_id, new_id
 from tt_common.rating import Price
+from tt_edge.cache.answers import AnswerCache
+from tt_edge.cache.use import CacheUse
 from tt_edge.clients.idempotency import Claimed, IdempotencyStore
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
@@ -46,6 +48,7 @@ class Gateway:
         journal: Journal,
         publisher: UsagePublisher,
         idempotency: IdempotencyStore,
+        answers: AnswerCache,
         crash: CrashCheck = never,
     ) -> None:
         self.limits = limits
@@ -57,6 +60,7 @@ class Gateway:
         self.journal = journal
         self.publisher = publisher
         self.idempotency = idempotency
+        self.answers = answers
         self.crash = crash
 
 
@@ -65,6 +69,7 @@ class Call:
 
     __slots__ = (
         "attempts",
+        "cache",
         "claim",
         "endpoint",
         "estimate",
@@ -79,6 +84,7 @@ class Call:
         "provider_request_id",
         "request",
         "route",
+        "saved",
         "settled",
         "started",
         "started_at",
@@ -102,6 +108,9 @@ class Call:
         self.lowered_limit: int | None = None
         self.hold: Hold | None = None
         self.claim: Claimed | None = None
+        self.cache: CacheUse | None = None
+        self.saved: tuple[int, int] | None = None
+        """Tokens billed at the cache-read price, and the nanoUSD that this saved; None where unknown or nothing."""
         self.route: Route | None = None
         self.attempts: list[Attempt] = []
         self.provider_request_id = ""

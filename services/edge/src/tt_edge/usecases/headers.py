@@ -1,11 +1,16 @@
 """Response headers of the edge: ids, who served, what it took, and this key's own limits in OpenAI's form."""
 
+from typing import Final
+
 from tt_common.clock import monotonic_s
 from tt_common.contracts.records import KeyRecord
 from tt_common.errors import DomainError
+from tt_common.money import format_usd
 from tt_edge.protocols.exchange import Headers
 from tt_edge.usecases.gateway import Call
 from tt_edge.usecases.settle_call import overhead_ms
+
+BYPASS: Final = b"bypass"
 
 
 def call_headers(call: Call, content_type: bytes) -> Headers:
@@ -15,7 +20,14 @@ def call_headers(call: Call, content_type: bytes) -> Headers:
         (b"content-type", content_type),
         (b"x-tt-request-id", request_id),
         (b"x-request-id", request_id),
+        (b"x-tt-cache-status", BYPASS if call.cache is None else call.cache.status.encode()),
     ]
+    if call.saved is not None:
+        tokens, saved_nanousd = call.saved
+        headers += [
+            (b"x-tt-cache-read-tokens", str(tokens).encode()),
+            (b"x-tt-cache-saved", format_usd(saved_nanousd).encode()),
+        ]
     if call.hold is not None:
         headers.append((b"x-tt-hold-id", call.hold_id.encode()))
         _add_limits(call, headers)

@@ -15,18 +15,20 @@ from tt_common.errors import DomainError
 from tt_common.money import format_usd
 from tt_edge.domain.admission import check_model
 from tt_edge.domain.refusals import all_providers_unavailable, model_not_found, wrong_endpoint
+from tt_edge.domain.savings import saved_nanousd
 from tt_edge.journal.segment import Started
 from tt_edge.protocols.exchange import ClientGone, Exchange
 from tt_edge.protocols.openai.answer import answer_texts, render_answer
 from tt_edge.protocols.openai.errors import error_body, error_headers, error_status
 from tt_edge.protocols.openai.request import OpenAIRequest, parse_chat, parse_embeddings
+from tt_edge.usecases.answer_kept import answer_kept, find_kept, keep_for_later
 from tt_edge.usecases.authenticate import authenticate
 from tt_edge.usecases.finish_idempotent import begin_idempotent, end_uncharged, keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
 from tt_edge.usecases.headers import call_headers, refused_limit_headers
 from tt_edge.usecases.reach_provider import Reached, reach_provider
 from tt_edge.usecases.relay_stream import relay_stream
-from tt_edge.usecases.reserve_credit import reserve_credit
+from tt_edge.usecases.reserve_credit import reserve_credit, reserve_exactly
 from tt_edge.usecases.settle_call import NO_CHARGE, rate_estimate, rate_provider_usage, settle_call
 
 log = logging.getLogger(__name__)
@@ -51,11 +53,20 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
         dry_run = exchange.headers.get(b"x-tt-dry-run", b"").lower() == b"true"
         if not dry_run and not await begin_idempotent(gateway, exchange, call, body):
             return
-        await reserve_credit(gateway, call)
+        hit = None
+        if (call.key.cache or b"x-tt-cache" in exchange.headers) and not dry_run:
+            hit = await find_kept(gateway, exchange, call)
+        if hit is None:
+            await reserve_credit(gateway, call)
+        else:
+            await reserve_exactly(gateway, call, hit.cost_nanousd, hit.usage.total_tokens)
         if dry_run:
             await _answer_dry_run(gateway, exchange, call)
             return
         _journal_start(gateway, call)
+        if hit is not None:
+            await answer_kept(gateway, exchange, call, hit)
+            return
         if call.claim is None:
             exchange.watch_disconnect()
         reached = await _reach(gateway, exchange, call)
@@ -141,7 +152,7 @@ async def _reach(gateway: Gateway, exchange: Exchange, call: Call) -> Reached | 
 
 async def _answer_whole(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
     """Settle, then send: the first byte of a whole answer leaves after the journal has its event."""
-    assert call.request is not None
+    assert call.request is not None and call.price is not None
     answer = reached.answer
     if answer is None:
         body = reached.body
@@ -153,6 +164,11 @@ async def _answer_whole(gateway: Gateway, exchange: Exchange, call: Call, reache
             settlement = rate_estimate(call, answer_texts(answer) if call.request.kind == "chat" else [])
         body = render_answer(answer, call.request.model, format_usd(settlement.cost_nanousd))
         settle_call(gateway, call, "client_disconnected" if exchange.gone else "succeeded", 200, settlement)
+        if settlement.usage.cache_read_tokens:
+            saved = saved_nanousd(settlement.usage, settlement.cost_nanousd, call.price)
+            call.saved = (settlement.usage.cache_read_tokens, saved)
+        if call.cache is not None and settlement.source == "provider" and not settlement.flags:
+            keep_for_later(gateway, call, reached.body)
     headers = call_headers(call, reached.content_type.encode("latin-1"))
     if call.claim is not None:
         exchange.kept_head = (reached.status, headers)

@@ -14,6 +14,7 @@ from tt_edge.domain.refusals import upstream_error, upstream_timeout
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.openai.errors import error_event
 from tt_edge.protocols.openai.stream import FrameTooLarge, StreamTap
+from tt_edge.usecases.answer_kept import keep_for_later
 from tt_edge.usecases.finish_idempotent import end_uncharged, keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
 from tt_edge.usecases.headers import call_headers
@@ -45,6 +46,8 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
         outcome = _outcome(exchange, tap, error)
         settlement = _rated(call, tap, outcome)
         settle_call(gateway, call, outcome, 200, settlement, error.code if error is not None else "")
+    if call.cache is not None and tap.complete and settlement.source == "provider" and not settlement.flags:
+        keep_for_later(gateway, call, None)
     tail = tap.tail(format_usd(settlement.cost_nanousd)) if error is None else error_event(error)
     exchange.keep(tail)
     if settlement.source == "none":
@@ -81,6 +84,8 @@ async def _pump(
     try:
         data = first or await upstream.next_chunk()
         while data:
+            if call.cache is not None:
+                call.cache.collect(data)
             delivered = len(tap.texts)
             out = tap.feed(data)
             if exchange.gone and call.claim is None:

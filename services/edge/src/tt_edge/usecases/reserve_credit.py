@@ -17,8 +17,7 @@ async def reserve_credit(gateway: Gateway, call: Call) -> None:
     Raises billing_shortfall, api_key_quota_exceeded, rate_limit_exceeded, billing_unavailable.
     """
     assert call.key is not None and call.request is not None and call.model is not None and call.price is not None
-    if gateway.journal.unsettled_nanousd > gateway.limits.unsettled_nanousd_max:
-        raise billing_unavailable()
+    _check_unsettled(gateway)
     full = estimate(call.request.demand, call.model, call.price)
     call.estimate = full
     try:
@@ -33,6 +32,18 @@ async def reserve_credit(gateway: Gateway, call: Call) -> None:
         call.estimate = cut
         if not call.request.stream:
             call.lowered_limit = cut.output_tokens
+
+
+async def reserve_exactly(gateway: Gateway, call: Call, cost_nanousd: int, tokens: int) -> None:
+    """Sets `call.hold` for a call whose cost is known before it begins. Raises as `reserve_credit` does."""
+    assert call.key is not None
+    _check_unsettled(gateway)
+    call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(cost_nanousd, tokens))
+
+
+def _check_unsettled(gateway: Gateway) -> None:
+    if gateway.journal.unsettled_nanousd > gateway.limits.unsettled_nanousd_max:
+        raise billing_unavailable()
 
 
 async def keep_covered(gateway: Gateway, call: Call, tap: StreamTap) -> None:

@@ -137,7 +137,7 @@ class StreamTap:
 
     def _frame(self, frame: bytes) -> bytes:
         if not frame.startswith(b"data:") or frame.find(b"\n") < len(frame) - 2:
-            plain = _data_alone(frame)
+            plain = data_alone(frame)
             if plain is None:
                 return frame
             frame = plain
@@ -197,7 +197,7 @@ class StreamTap:
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
 
-def _data_alone(frame: bytes) -> bytes | None:
+def data_alone(frame: bytes) -> bytes | None:
     """An event of other or several lines (`event:`, `id:`, comments, more `data:`) as one line of data; None where it has none."""
     data = [line[5:].strip() for line in frame.split(b"\n") if line.startswith(b"data:")]
     return b"data: " + b" ".join(data) + b"\n\n" if data else None

@@ -63,3 +63,14 @@ def with_cost(raw_usage: msgspec.Raw, cost_usd: str) -> msgspec.Raw:
     fields: dict[str, Any] = msgspec.json.decode(raw_usage, type=dict[str, msgspec.Raw])
     fields["cost"] = msgspec.Raw(cost_usd.encode())
     return msgspec.Raw(msgspec.json.encode(fields))
+
+
+def as_cached(raw_usage: msgspec.Raw) -> msgspec.Raw:
+    """The provider's usage object saying that the whole prompt was read from a cache."""
+    fields: dict[str, Any] = msgspec.json.decode(raw_usage, type=dict[str, msgspec.Raw])
+    details: dict[str, Any] = {}
+    if bytes(fields.get("prompt_tokens_details", b""))[:1] == b"{":
+        details = msgspec.json.decode(fields["prompt_tokens_details"], type=dict[str, msgspec.Raw])
+    details["cached_tokens"] = fields["prompt_tokens"]
+    fields["prompt_tokens_details"] = details
+    return msgspec.Raw(msgspec.json.encode(fields))
