@@ -81,6 +81,7 @@ class Product:
         routes: list[dict[str, Any]] | None = None,
         input_usd: str = "1.00",
         output_usd: str = "2.00",
+        cache_read_usd: str = "0",
         **terms: Any,
     ) -> str:
         """A model of its own, callable on every edge when this returns; its upstream name at the sandbox is its id.
@@ -89,7 +90,7 @@ class Product:
         """
         model = f"test-{secrets.token_hex(6)}"
         self.operator.put_model(model, routes or [{"provider": SANDBOX, "upstream_model": model}], **terms)
-        self.operator.publish_price(model, input=input_usd, output=output_usd)
+        self.operator.publish_price(model, input=input_usd, cache_read=cache_read_usd, output=output_usd)
         self.until_callable(model)
         return model
 
