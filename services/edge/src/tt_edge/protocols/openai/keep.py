@@ -4,7 +4,7 @@ Kept is only what is whole: every choice ended by itself, or at the limit that t
 through the same relay code again when it is replayed, so model name and cost are those of the later call.
 """
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -29,9 +29,14 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_choices_decoder = msgspec.json.Decoder(list[_Choice])
-_any_decoder = msgspec.json.Decoder(Any)
+_answer_decoder = msgspec.json.Decoder(_Answer)
 TROUBLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -40,18 +45,14 @@ def keep_whole(body: bytes, kind: Literal["chat", "embedding"], *, limited: bool
     if len(body) > KEPT_BYTES_MAX:
         return None
     try:
-        fields = _fields_decoder.decode(body)
-        _any_decoder.decode(body)
-        usage = parse_usage(fields.get("usage", b""))
-        if usage is None or _says_error(fields):
+        answer = _answer_decoder.decode(body)
+        usage = parse_usage(answer.usage)
+        if usage is None or _is_error(answer):
             return None
-        if kind == "chat":
-            choices = _choices_decoder.decode(fields["choices"])
-            if not choices or not all(_ended(choice.finish_reason, limited) for choice in choices):
-                return None
-        fields["usage"] = as_cached(fields["usage"])
-        return Kept(msgspec.json.encode(fields), usage)
-    except (*TROUBLE, KeyError):
+        if kind == "chat" and not _all_ended([choice.finish_reason for choice in answer.choices or ()], limited):
+            return None
+        return Kept(_with_cached_usage(body), usage)
+    except TROUBLE:
         return None
 
 
@@ -61,36 +62,45 @@ def keep_stream(body: bytes, *, limited: bool) -> Kept | None:
         return None
     ends: dict[int, str | None] = {}
     usage: Usage | None = None
-    frames: list[bytes] = []
+    kept: list[bytes] = []
     try:
         for payload in payloads(body):
-            fields = _fields_decoder.decode(payload)
-            _any_decoder.decode(payload)
-            if _says_error(fields):
+            chunk = _answer_decoder.decode(payload)
+            if _is_error(chunk):
                 return None
-            for choice in _choices_decoder.decode(fields.get("choices", b"[]")):
+            for choice in chunk.choices or ():
                 ends[choice.index] = choice.finish_reason or ends.get(choice.index)
-            if bytes(fields.get("usage", b""))[:1] == b"{":
-                usage = parse_usage(fields["usage"]) or usage
-                fields["usage"] = as_cached(fields["usage"])
-            frames.append(b"data: " + msgspec.json.encode(fields) + b"\n\n")
+            used = parse_usage(chunk.usage) if bytes(chunk.usage)[:1] == b"{" else None
+            usage = used or usage
+            kept += (b"data: ", payload if used is None else _with_cached_usage(payload), b"\n\n")
     except (*TROUBLE, FrameTooLarge):
         return None
-    if usage is None or not ends or not all(_ended(end, limited) for end in ends.values()):
+    if usage is None or not _all_ended(list(ends.values()), limited):
         return None
-    return Kept(b"".join(frames) + DONE, usage)
+    kept.append(DONE)
+    return Kept(b"".join(kept), usage)
 
 
 def payloads(body: bytes) -> list[bytes]:
     """The JSON of each event of a stream, without [DONE]; comments are left out."""
-    lines = [data_alone(frame) for frame in FrameSplitter().feed(body.rstrip() + b"\n\n")]
-    found = [line[5:].strip() for line in lines if line is not None]
-    return [payload for payload in found if payload != b"[DONE]"]
+    found = [_payload(frame) for frame in FrameSplitter().feed(body.rstrip() + b"\n\n")]
+    return [payload for payload in found if payload not in (b"", b"[DONE]")]
 
 
-def _says_error(fields: dict[str, msgspec.Raw]) -> bool:
-    return bytes(fields.get("error", b"null")) != b"null"
+def _payload(frame: bytes) -> bytes:
+    plain = frame.startswith(b"data:") and frame.find(b"\n") == len(frame) - 2
+    return frame[5:].strip() if plain else (data_alone(frame) or b"data:")[5:].strip()
 
 
-def _ended(finish_reason: str | None, limited: bool) -> bool:
-    return finish_reason in ENDS or (limited and finish_reason == "length")
+def _with_cached_usage(body: bytes) -> bytes:
+    fields = _fields_decoder.decode(body)
+    fields["usage"] = as_cached(fields["usage"])
+    return msgspec.json.encode(fields)
+
+
+def _is_error(answer: _Answer) -> bool:
+    return bytes(answer.error) not in (b"", b"null")
+
+
+def _all_ended(reasons: list[str | None], limited: bool) -> bool:
+    return bool(reasons) and all(reason in ENDS or (limited and reason == "length") for reason in reasons)
