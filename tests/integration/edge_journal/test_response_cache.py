@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import pytest
 from nats.aio.client import Client
 
@@ -74,6 +75,16 @@ async def test_chunks_of_two_answers_are_never_mixed(nc: Client) -> None:
     # given a large answer, and the rest of another one that was interrupted before its first chunk
     await shared(nc, KeptAnswer(True, b"x" * (2 * CHUNK_BYTES), Usage(input_tokens=1), NOW_MS))
     await nc.jetstream().publish(f"{answer_subject(*KEY)}.1", b"y" * CHUNK_BYTES)
+    assert await edge(nc).find(KEY, NOW_MS) is None
+
+
+async def test_a_chunk_of_another_account_is_never_taken_for_the_rest_of_an_answer(nc: Client) -> None:
+    # given a stream made anew, where the sequence that an answer names is somebody else's
+    js = nc.jetstream()
+    theirs = await js.publish(answer_subject("acc_2", KEY[1]), b"")
+    whole = msgspec.msgpack.encode(ANSWER)
+    await js.publish(answer_subject(*KEY), whole, headers={"TT-Rest": str(theirs.seq)})
+
     assert await edge(nc).find(KEY, NOW_MS) is None
 
 

@@ -155,6 +155,11 @@ def test_names_that_a_provider_repeats_in_every_event_are_said_once() -> None:
     assert message == {"role": "assistant", "content": "ab"}
 
 
+def test_choices_that_come_in_any_order_are_put_in_theirs() -> None:
+    wire = b"".join(chunk({"content": str(index)}, "stop", index) for index in (2, 0, 1)) + DONE
+    assert [choice["message"]["content"] for choice in json.loads(whole_of(wire))["choices"]] == ["0", "1", "2"]
+
+
 def test_numbers_stay_as_they_were_written() -> None:
     body = encoded({"choices": [{"index": 0, "message": {}, "finish_reason": "stop"}], "score": 0})
     body = body.replace(b'"score": 0', b'"score":1.10')
