@@ -100,7 +100,7 @@ def keep_for_later(gateway: Gateway, call: Call, whole: bytes | None) -> None:
     """The call succeeded with a figure of the provider's: keep its answer, `whole` or the stream that was collected."""
     use = call.cache
     assert use is not None and call.key is not None and call.request is not None
-    if not use.keeps or use.status == "hit" or call.lowered_limit is not None:
+    if not use.keeps or call.lowered_limit is not None:
         return
     limited = call.request.demand.output_limit is not None
     kept = (
