@@ -90,6 +90,14 @@ async def _outcome(client: UpstreamClient) -> tuple[int, bytes] | str:
             answer.close()
 
 
+async def _oracle(client: UpstreamClient) -> tuple[int, bytes] | str:
+    """The same; aiohttp hangs on some damaged chunks after the connection is closed, which is not ours to fail for."""
+    try:
+        return await _outcome(client)
+    except TimeoutError:
+        return "hang"
+
+
 async def _both(answer: bytes, seed: int) -> tuple[Any, Any]:
     chance = random.Random(seed)
     cuts = sorted({0, len(answer), *(chance.randrange(len(answer) + 1) for _ in range(chance.choice([0, 1, 3, 8])))})
@@ -104,7 +112,7 @@ async def _both(answer: bytes, seed: int) -> tuple[Any, Any]:
         server.script = script
         own, oracle = Http1Client(provider(server), {}), AiohttpClient(provider(server), {})
         try:
-            return await _outcome(own), await _outcome(oracle)
+            return await _outcome(own), await _oracle(oracle)
         finally:
             await own.close()
             await oracle.close()
@@ -126,7 +134,7 @@ async def test_damaged_answers_are_never_read_as_more_than_aiohttp_reads(answer:
         assert own == "broken"
     elif own != oracle:
         # What is left over behind a complete answer costs the connection, not the answer; aiohttp may fail both.
-        assert oracle == "broken"
+        assert oracle in ("broken", "hang")
         assert any([(await _both(answer[:end], seed))[1] == own for end in reversed(range(len(answer)))])
 
 
