@@ -83,7 +83,7 @@ class BillingModel:
         await self._travel()
         return not self.away
 
-    async def change_grant(self, request: ChangeGrant, timeout_s: float) -> GrantReply:
+    async def change_grant(self, request: ChangeGrant, timeout_s: float, trace: object = None) -> GrantReply:
         await self._travel()
         self._maybe_lose()
         self.changes.append(request)

@@ -10,6 +10,7 @@ from tests.unit.edge.billing_model import BillingModel
 from tests.unit.edge.samples import key, model, price
 from tt_common.contracts.events import UsageEvent
 from tt_common.rating import Rates
+from tt_common.telemetry.tracing import UNTRACED
 from tt_edge.clients.answers import UpstreamAnswer
 from tt_edge.clients.idempotency import Claimed, Record
 from tt_edge.crash_points import never
@@ -22,6 +23,7 @@ from tt_edge.usecases.reach_provider import Reached
 from tt_edge.usecases.relay_call import _journal_start
 from tt_edge.usecases.relay_stream import relay_stream
 from tt_edge.usecases.reserve_credit import reserve_credit
+from tt_edge.usecases.tally_calls import CallTallies
 
 BODY = b'{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'
 OUTPUT_TOKEN_NANOUSD = 1000
@@ -108,6 +110,8 @@ class Relay:
             "publisher": SimpleNamespace(publish=lambda entry: self.events.append(entry.event)),  # pyright: ignore[reportUnknownLambdaType]
             "idempotency": self.answers,
             "crash": never,
+            "tracing": UNTRACED,
+            "tallies": CallTallies(),
         }
         self.gateway = cast("Gateway", SimpleNamespace(**parts))
 

@@ -25,6 +25,8 @@ from tt_common.db.outbox import OutboxRelay
 from tt_common.deploy import require
 from tt_common.errors import DomainError
 from tt_common.log import configure_logging
+from tt_common.telemetry.consuming import UsageMeter
+from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check
 from tt_common.web.serve import serve
 from tt_console.api.app import create_app
@@ -35,6 +37,7 @@ from tt_console.clients.usage_stream import JetStreamUsage
 from tt_console.consumers.usage import UsageConsumer
 from tt_console.domain.catalog_file import parse_catalog
 from tt_console.domain.prices import make_credit
+from tt_console.jobs.measure import measure_for_ever
 from tt_console.jobs.outbox import drain_outbox
 from tt_console.jobs.repair import RepairJob
 from tt_console.jobs.sweep import sweep_expired
@@ -42,6 +45,7 @@ from tt_console.settings import ConsoleSettings
 from tt_console.store import tables
 from tt_console.store.database import PostgresDatabase
 from tt_console.usecases.make_demo import make_demo
+from tt_console.usecases.metrics import ConsoleMetrics
 from tt_console.usecases.rebuild_usage import rebuild_usage
 from tt_console.usecases.seed_catalog import seed_catalog
 from tt_console.usecases.sign_up import create_operator
@@ -121,7 +125,10 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
     relay = OutboxRelay(engine, nc, tables.outbox)
     # A change is answered when the edges have been told of it, so that a new key works at once and a revoked one no more.
     database = PostgresDatabase(engine, partial(relay.wait_published, PUBLISHED_WAIT_S))
-    consumer = UsageConsumer(nc, database)
+    metrics: ConsoleMetrics = app.state.metrics
+    tracing = tracing_of("tokentally-console-api")
+    meter = UsageMeter("console", "ingest usage", metrics.registry, tracing)
+    consumer = UsageConsumer(nc, database, meter)
     app.state.context = Context(
         settings=settings,
         credit=make_credit(settings.credit_name, settings.credits_per_usd),
@@ -136,6 +143,7 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
         asyncio.create_task(relay.run(stopping)),
         asyncio.create_task(RepairJob(database, nc).run(stopping)),
         asyncio.create_task(sweep_expired(database, stopping)),
+        asyncio.create_task(measure_for_ever(engine, nc, metrics, meter, stopping)),
         asyncio.create_task(consumer.run()),
     ]
     try:
@@ -150,6 +158,7 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
         await asyncio.gather(*work, return_exceptions=True)
         await nc.close()
         await engine.dispose()
+        await asyncio.to_thread(tracing.close)
 
 
 def _nats_check(nc: Client) -> Check:

@@ -16,9 +16,13 @@ from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, R
 from tt_common.deploy import require
 from tt_common.errors import DomainError
 from tt_common.log import configure_logging
+from tt_common.telemetry.setup import tracing_of
+from tt_common.telemetry.tracing import Tracing
 from tt_common.web.health import Check
+from tt_common.web.metrics import new_registry
 from tt_common.web.serve import serve
 from tt_edge.api.app import EdgeApp
+from tt_edge.api.metrics import EdgeCollector
 from tt_edge.cache.answers import AnswerCache
 from tt_edge.cache.memory import AnswerMemory
 from tt_edge.clients.billing import BillingClient
@@ -47,8 +51,9 @@ SHUTDOWN_S = 5.0
 class Worker:
     """One edge worker while it runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.nc: Client | None = None
         self.gateway: Gateway | None = None
 
@@ -58,8 +63,11 @@ class Worker:
             self.gateway.keys.mirror.refresh()
             self.gateway.catalog.mirror.refresh()
 
+    def connected(self) -> bool:
+        return self.nc is not None and self.nc.is_connected
+
     async def check_nats(self) -> str | None:
-        return None if self.nc is not None and self.nc.is_connected else "not connected to NATS"
+        return None if self.connected() else "not connected to NATS"
 
     async def check_loaded(self) -> str | None:
         gateway = self.gateway
@@ -81,7 +89,7 @@ class Worker:
         )
         folder = claim(settings.journal_dir)
         journal = Journal(folder)
-        billing = BillingClient(nc)
+        billing = BillingClient(nc, self.tracing)
         gateway = self.gateway = self._gateway(nc, journal, billing)
         await billing.subscribe_recalls(gateway.credit.recall)
         await gateway.keys.mirror.start(MIRROR_WAIT_S)
@@ -104,6 +112,7 @@ class Worker:
             await self._down(gateway, journal, billing, tasks)
             folder.release()
             await nc.close()
+            await asyncio.to_thread(self.tracing.close)
 
     def _gateway(self, nc: Client, journal: Journal, billing: BillingClient) -> Gateway:
         settings = self.settings
@@ -136,6 +145,7 @@ class Worker:
             idempotency=IdempotencyStore(nc),
             answers=AnswerCache(memory, SharedAnswers(nc), settings.cache_ttl_s),
             crash=crash_check(settings.crash_at, settings.crash_after),
+            tracing=self.tracing,
         )
 
     async def _down(
@@ -184,7 +194,9 @@ def _supervised(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None
 def main() -> int:
     settings = Settings()  # pyright: ignore[reportCallIssue]  (values come from the environment)
     configure_logging(settings.log_level)
-    worker = Worker(settings)
+    worker = Worker(settings, tracing_of("tokentally-edge"))
     checks: dict[str, Check] = {"nats": worker.check_nats, "config": worker.check_loaded}
-    serve(EdgeApp(worker.lifespan, checks), settings.host, settings.port, grace_s=settings.grace_s)
+    registry = new_registry()
+    registry.register(EdgeCollector(lambda: worker.gateway, worker.connected))
+    serve(EdgeApp(worker.lifespan, checks, registry), settings.host, settings.port, grace_s=settings.grace_s)
     return 0

@@ -70,13 +70,15 @@ class SandboxProvider:
             return
 
     async def _call(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        authorization = request_id = None
+        authorization = request_id = traceparent = None
         for name, value in headers:
             if name == b"authorization":
                 authorization = value
             elif name == b"x-client-request-id":
                 request_id = value.decode("latin-1")
-        call = self.log.open(path, request_id)
+            elif name == b"traceparent":
+                traceparent = value.decode("latin-1")
+        call = self.log.open(path, request_id, traceparent)
         exchange = Exchange(call, receive, send)
         try:
             refusal = _refusal(authorization)

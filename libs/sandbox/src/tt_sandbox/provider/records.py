@@ -30,6 +30,7 @@ class CallRecord(NamedTuple):
     client_disconnected: bool
     started_at: float
     ended_at: float | None
+    traceparent: str | None
 
 
 class Call:
@@ -50,12 +51,14 @@ class Call:
         "started_at",
         "status",
         "stream",
+        "traceparent",
     )
 
-    def __init__(self, seq: int, path: str, request_id: str | None) -> None:
+    def __init__(self, seq: int, path: str, request_id: str | None, traceparent: str | None) -> None:
         self.seq = seq
         self.path = path
         self.request_id = request_id
+        self.traceparent = traceparent
         self.started_at = time.time()
         self.id = ""
         self.label: str | None = None
@@ -86,6 +89,7 @@ class Call:
             self.client_disconnected,
             self.started_at,
             ended_at,
+            self.traceparent,
         )
 
 
@@ -97,10 +101,10 @@ class CallLog:
         self._running: dict[int, Call] = {}
         self._finished: deque[CallRecord] = deque(maxlen=calls_max)
 
-    def open(self, path: str, request_id: str | None) -> Call:
+    def open(self, path: str, request_id: str | None, traceparent: str | None = None) -> Call:
         """A new call with the next sequence number."""
         self._seq += 1
-        call = Call(self._seq, path, request_id)
+        call = Call(self._seq, path, request_id, traceparent)
         self._running[call.seq] = call
         return call
 

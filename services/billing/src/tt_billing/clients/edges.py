@@ -13,6 +13,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from tt_billing.usecases.metrics import BillingMetrics
 from tt_common.contracts.grants import Recall, RecallReply, ShrinkGrant
 from tt_common.contracts.streams import RECALL_SUBJECT
 from tt_common.ids import new_id
@@ -39,10 +40,11 @@ class _Open:
 class EdgeRecaller:
     """`apply` carries out the shrinks that edges answer with."""
 
-    def __init__(self, nc: Client, apply: ApplyShrinks, wait_s: float) -> None:
+    def __init__(self, nc: Client, apply: ApplyShrinks, wait_s: float, metrics: BillingMetrics) -> None:
         self._nc = nc
         self._apply = apply
         self._wait_s = wait_s
+        self._metrics = metrics
         self._inbox = nc.new_inbox()
         self._gathering: dict[str, _Open] = {}
         self._open: dict[str, _Open] = {}
@@ -73,12 +75,15 @@ class EdgeRecaller:
             request = Recall(recall_id=recall_id, grants=tuple(sorted(opened.asked)))
             await self._nc.publish(RECALL_SUBJECT, msgspec.json.encode(request), reply=self._inbox)
             await asyncio.wait_for(opened.complete.wait(), self._wait_s)
+            self._metrics.recalls.labels("answered").inc()
         except TimeoutError:
+            self._metrics.recalls.labels("incomplete").inc()
             log.info(
                 "recall not answered in full",
                 extra={"account_id": account_id, "missing": len(opened.asked - opened.answered.keys())},
             )
         except (nats.errors.Error, OSError) as error:
+            self._metrics.recalls.labels("unsent").inc()
             log.warning("recall could not be sent", extra={"account_id": account_id, "error": repr(error)})
         finally:
             del self._open[recall_id]

@@ -90,4 +90,6 @@ class Sweeper:
                         extra={"edge_id": gap.edge_id, "boot_epoch": gap.boot_epoch, "after_seq": gap.watermark},
                     )
         self._gap_since = present
+        missing = sum(now_s - since_s >= GAP_ALARM_S for since_s in present.values())
+        self._context.metrics.missing_events.set(missing)
         self._gaps_told &= set(present)

@@ -13,6 +13,7 @@ from typing import Any
 import nats.errors
 from fastapi import FastAPI
 from nats.aio.client import Client
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +23,7 @@ from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, BATCHES_IN_FLIGHT,
 from tt_billing.crash_points import crash_check
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
+from tt_billing.jobs.measure import Measuring
 from tt_billing.jobs.reconciliation import reconcile_now
 from tt_billing.jobs.sweeper import Sweeper
 from tt_billing.jobs.usage_purge import purge_usage
@@ -32,6 +34,7 @@ from tt_billing.store.positions import read_position
 from tt_billing.store.rows import run
 from tt_billing.usecases.context import Context, steady_clock
 from tt_billing.usecases.grant_batch import GrantBatch
+from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.prices import push_all_prices
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer
@@ -40,7 +43,10 @@ from tt_common.contracts.streams import BILLING, CATALOG, USAGE
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
 from tt_common.deploy import require
+from tt_common.telemetry.consuming import UsageMeter
+from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check, health_router
+from tt_common.web.metrics import metrics_router, new_registry
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,8 @@ class Service:
         self._consumer: PullConsumer | None = None
         self._server: RpcServer | None = None
         self._stream_created = ""
+        self._tracing = tracing_of("tokentally-billing")
+        self.metrics = BillingMetrics(new_registry())
 
     async def start(self) -> None:
         """Connect, check what is needed, serve. Raises where NATS, its streams or the database are missing."""
@@ -77,16 +85,17 @@ class Service:
         await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, CATALOG.stream)
         await self._wait_for_database()
         relay = OutboxRelay(self._engine, nc, OUTBOX)
-        context = make_context(settings, self._engine, relay)
+        context = make_context(settings, self._engine, relay, self.metrics)
+        meter = UsageMeter("billing", "settle usage", self.metrics.registry, self._tracing)
         batch = GrantBatch(context)
-        recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s)
+        recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s, self.metrics)
         await recaller.start()
         consumer = self._consumer = PullConsumer(
             nc,
             USAGE.name,
             DURABLE,
             USAGE.subjects[0],
-            usage_handler(context, lambda: self._stream_created),
+            usage_handler(context, lambda: self._stream_created, meter),
             batch_max=BATCH_MAX,
             ack_wait_s=ACK_WAIT_S,
             in_flight=BATCHES_IN_FLIGHT,
@@ -99,8 +108,9 @@ class Service:
         self._spawn(consumer.run())
         self._spawn(relay.run(self._stopping))
         self._spawn(Sweeper(context, self._engine, nc, settings.lost_grant_s).run(self._stopping))
+        self._spawn(Measuring(self._engine, nc, self.metrics, meter).run(self._stopping))
         self._spawn(self._chores(context, nc).run(self._stopping))
-        server = self._server = RpcServer(nc, "billing", VERSION)
+        server = self._server = RpcServer(nc, "billing", VERSION, self._tracing, self.metrics.observe_rpc)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
         gc.freeze()
@@ -139,6 +149,7 @@ class Service:
         if self._nc is not None:
             await self._nc.close()
         await self._engine.dispose()
+        await asyncio.to_thread(self._tracing.close)
         log.info("billing stopped")
 
     async def _reconnected(self) -> None:
@@ -179,19 +190,25 @@ class Service:
         return "a job has ended" if any(task.done() for task in self._tasks) else None
 
 
-def make_context(settings: Settings, engine: AsyncEngine, relay: OutboxRelay | None = None) -> Context:
-    """What the use cases get; without a relay the outbox waits for the service's."""
+def make_context(
+    settings: Settings,
+    engine: AsyncEngine,
+    relay: OutboxRelay | None = None,
+    metrics: BillingMetrics | None = None,
+) -> Context:
+    """What the use cases get; without a relay the outbox waits for the service's, without metrics nobody asks for them."""
     return Context(
         database=PostgresDatabase(engine),
         terms=GrantTerms(soft_ttl_s=settings.grant_soft_ttl_s, hard_ttl_s=settings.grant_hard_ttl_s),
         now_ms=steady_clock(),
         poke_outbox=relay.poke if relay is not None else lambda: None,
         crash=crash_check(settings.crash_at, settings.crash_after),
+        metrics=metrics or BillingMetrics(CollectorRegistry()),
     )
 
 
 def health_app(settings: Settings) -> FastAPI:
-    """GET /healthz and /readyz; the service lives as long as the app."""
+    """GET /healthz, /readyz and /metrics; the service lives as long as the app."""
     service = Service(settings)
 
     @asynccontextmanager
@@ -209,4 +226,5 @@ def health_app(settings: Settings) -> FastAPI:
         "jobs": service.check_tasks,
     }
     app.include_router(health_router(checks))
+    app.include_router(metrics_router(service.metrics.registry))
     return app

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tt_billing.crash_points import CrashCheck
 from tt_billing.domain.grants import GrantTerms
+from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.ports import Database
 from tt_common.clock import monotonic_s, now_ms
 
@@ -18,6 +19,7 @@ class Context:
     now_ms: Callable[[], int]
     poke_outbox: Callable[[], None]
     crash: CrashCheck
+    metrics: BillingMetrics
 
 
 def steady_clock() -> Callable[[], int]:

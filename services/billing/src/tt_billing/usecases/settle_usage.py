@@ -52,7 +52,7 @@ async def settle_usage(context: Context, deliveries: Sequence[Delivery], stream:
         context.crash("before_commit")
     if book.events:
         context.poke_outbox()
-    _warn(book, poison)
+    _warn(context, book, poison)
     return {item.stream_sequence for item in poison}
 
 
@@ -168,11 +168,12 @@ async def _quarantine(unit: Unit, book: Book, poison: Sequence[Poison], settled:
             count_event(book, grant)
 
 
-def _warn(book: Book, poison: Sequence[Poison]) -> None:
+def _warn(context: Context, book: Book, poison: Sequence[Poison]) -> None:
     for item in poison:
         log.error("event quarantined", extra={"stream_sequence": item.stream_sequence, "reason": item.reason})
     for event in book.events:
         if isinstance(event, WalletOverdrawn):
+            context.metrics.overdrawn.inc()
             log.warning(
                 "wallet overdrawn",
                 extra={"account_id": event.account_id, "available_nanousd": event.available_nanousd},

@@ -7,9 +7,11 @@ from typing import Final
 from fastapi import FastAPI
 
 from tt_common.web.health import Check, health_router
+from tt_common.web.metrics import metrics_router, new_registry
 from tt_console.api import auth, balance, keys, models, operator_accounts, operator_catalog, usage
 from tt_console.api.errors import install_error_shapes
 from tt_console.api.plumbing import RequestScope
+from tt_console.usecases.metrics import ConsoleMetrics
 
 PREFIX: Final = "/api/v1"
 ROUTERS: Final = (
@@ -32,5 +34,8 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     checks: dict[str, Check] = {}
     app.state.checks = checks
     app.include_router(health_router(checks))
-    app.add_middleware(RequestScope)
+    metrics = ConsoleMetrics(new_registry())
+    app.state.metrics = metrics
+    app.include_router(metrics_router(metrics.registry))
+    app.add_middleware(RequestScope, metrics=metrics)
     return app

@@ -8,7 +8,9 @@ from typing import Final
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tt_common.clock import monotonic_s
 from tt_common.ids import new_id
+from tt_console.usecases.metrics import ConsoleMetrics
 
 BODY_BYTES_MAX: Final = 256 * 1024
 _HEADERS: Final = [
@@ -20,10 +22,12 @@ _HEADERS: Final = [
 
 
 class RequestScope:
-    """Sets `scope["state"]["request_id"]` and the X-TT-Request-ID header; a body over the limit is refused with 413."""
+    """Sets `scope["state"]["request_id"]` and the X-TT-Request-ID header; a body over the limit is refused with 413;
+    every request is counted."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: ConsoleMetrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -31,7 +35,7 @@ class RequestScope:
             return
         request_id = new_id("req")
         scope.setdefault("state", {})["request_id"] = request_id
-        read_bytes = 0
+        read_bytes, status, began_s = 0, 500, monotonic_s()
 
         async def bounded_receive() -> Message:
             nonlocal read_bytes
@@ -42,9 +46,15 @@ class RequestScope:
             return message
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 extra = [(b"x-tt-request-id", request_id.encode()), *_HEADERS]
                 message = {**message, "headers": [*message.get("headers", []), *extra]}
             await send(message)
 
-        await self._app(scope, bounded_receive, send_with_headers)
+        try:
+            await self._app(scope, bounded_receive, send_with_headers)
+        finally:
+            route: str = getattr(scope.get("route"), "path", "")
+            self._metrics.observe_request(scope["method"], route, status, monotonic_s() - began_s)

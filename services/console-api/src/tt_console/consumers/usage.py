@@ -4,12 +4,14 @@ What is no usage event is terminated and counted; billing keeps it in its quaran
 """
 
 import logging
+import time
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.contracts.streams import USAGE
+from tt_common.telemetry.consuming import UsageMeter
 from tt_console.clients.usage_stream import decode_usage
 from tt_console.usecases.ingest_usage import STREAM, ingest_usage
 from tt_console.usecases.ports import Database
@@ -23,8 +25,9 @@ BATCH_MAX = 500
 class UsageConsumer:
     """The durable `console-usage`. `undecodable` counts what was terminated since the start."""
 
-    def __init__(self, nc: Client, database: Database) -> None:
+    def __init__(self, nc: Client, database: Database, meter: UsageMeter) -> None:
         self._database = database
+        self._meter = meter
         self._created = ""
         self.undecodable = 0
         self._pull = PullConsumer(nc, USAGE.name, DURABLE, USAGE.subjects[0], self._handle, batch_max=BATCH_MAX)
@@ -47,6 +50,7 @@ class UsageConsumer:
     async def _handle(self, messages: list[Msg]) -> None:
         if not messages:
             return
+        started_ns, refused = time.time_ns(), self.undecodable
         decoded = [(message, decode_usage(message.data)) for message in messages]
         last = max(message.metadata.sequence.stream for message in messages)
         events = [event for _, event in decoded if event is not None]
@@ -58,3 +62,4 @@ class UsageConsumer:
             self.undecodable += 1
             log.error("no usage event, terminated", extra={"sequence": message.metadata.sequence.stream})
             await message.term()
+        self._meter.done(messages, started_ns, self.undecodable - refused)

@@ -42,8 +42,8 @@ class UpstreamAnswer(Protocol):
 class UpstreamClient(Protocol):
     """One provider's pool."""
 
-    async def post(self, path: str, body: bytes, request_id: str) -> UpstreamAnswer:
-        """Send one request and wait for the head of its answer. Raises UpstreamFailure. Never retries."""
+    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> UpstreamAnswer:
+        """Send one request and wait for the head of its answer. `traceparent` is sent on where there is one. Raises UpstreamFailure. Never retries."""
         ...
 
     async def close(self) -> None: ...

@@ -10,6 +10,8 @@ from tt_common.bus import rpc
 from tt_common.contracts import grants as contract
 from tt_common.contracts.streams import RECALL_SUBJECT
 from tt_common.errors import DomainError
+from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.tracing import UNTRACED, Tracing
 
 SHRINK_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 0.5
@@ -18,8 +20,9 @@ ANSWER_TIMEOUT_S = 0.5
 class BillingClient:
     """Raises DomainError with billing's codes, Unavailable where nobody answers."""
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, tracing: Tracing = UNTRACED) -> None:
         self._nc = nc
+        self._tracing = tracing
         self._recall_decoder = msgspec.json.Decoder(contract.Recall)
 
     async def answers(self, edge_id: str, boot_epoch: str) -> bool:
@@ -31,8 +34,25 @@ class BillingClient:
             return False
         return True
 
-    async def change_grant(self, request: contract.ChangeGrant, timeout_s: float) -> contract.GrantReply:
-        return await rpc.call(self._nc, contract.GRANTS_CHANGE, request, contract.GrantReply, timeout_s)
+    async def change_grant(
+        self, request: contract.ChangeGrant, timeout_s: float, trace: TraceContext | None = None
+    ) -> contract.GrantReply:
+        """`trace` is the call that waits for it, where it is traced."""
+        subject = contract.GRANTS_CHANGE
+        grant = {"rpc.system": "nats", "tokentally.grant_id": request.grant_id}
+        span = self._tracing.child(f"reserve {subject}", "client", trace, grant)
+        if span is None:
+            return await rpc.call(self._nc, subject, request, contract.GrantReply, timeout_s)
+        code = "cancelled"
+        try:
+            reply = await rpc.call(self._nc, subject, request, contract.GrantReply, timeout_s, span.traceparent)
+            code = ""
+            return reply
+        except DomainError as error:
+            code = error.code
+            raise
+        finally:
+            span.end(code)
 
     async def shrink_grants(self, edge_id: str, boot_epoch: str, grants: tuple[contract.ShrinkGrant, ...]) -> None:
         request = contract.ShrinkGrants(edge_id=edge_id, boot_epoch=boot_epoch, grants=grants)

@@ -29,12 +29,14 @@ class Upstream:
         """Whether the provider's key reference resolves on this edge."""
         return provider.key_ref is None or bool(os.environ.get(provider.key_ref.removeprefix("env:")))
 
-    async def send(self, provider: ProviderRecord, path: str, body: bytes, request_id: str) -> UpstreamAnswer:
+    async def send(
+        self, provider: ProviderRecord, path: str, body: bytes, request_id: str, traceparent: str = ""
+    ) -> UpstreamAnswer:
         """POST `body` to the provider's `path` and wait for the head of the answer. Raises UpstreamFailure."""
         try:
             known = self._clients.get(provider.id)
             client = known[1] if known is not None and known[0] == provider.revision else self._make(provider)
-            return await client.post(path, body, request_id)
+            return await client.post(path, body, request_id, traceparent)
         except CompressedAnswer:
             if provider.id not in self._compressing:
                 log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})

@@ -83,14 +83,17 @@ class AiohttpClient:
             trust_env=True,
         )
 
-    async def post(self, path: str, body: bytes, request_id: str) -> AiohttpAnswer:
+    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> AiohttpAnswer:
         """Send one request and wait for the head of its answer. Raises UpstreamFailure."""
+        headers = {"X-Client-Request-Id": request_id}
+        if traceparent:
+            headers["traceparent"] = traceparent
         try:
             async with asyncio.timeout(self._first_byte_s):
                 response = await self._session.post(
                     self._base_url + path,
                     data=body,
-                    headers={"X-Client-Request-Id": request_id},
+                    headers=headers,
                     timeout=self._timeout,
                     allow_redirects=False,
                 )

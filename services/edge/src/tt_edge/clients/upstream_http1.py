@@ -79,14 +79,16 @@ class Http1Client:
         self._first_byte_s = provider.first_byte_timeout_s
         self._between_s = provider.between_bytes_timeout_s
 
-    async def post(self, path: str, body: bytes, request_id: str) -> Http1Answer:
+    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> Http1Answer:
         """See `answers.UpstreamClient`. Raises CompressedAnswer too."""
         head = self._heads.get(path)
         if head is None:
             head = f"POST {self._target}{path} HTTP/1.1\r\n".encode() + self._fixed
             self._heads[path] = head
-        if not request_id.isprintable():
-            raise ValueError("a request id with a line break in it")
+        if not request_id.isprintable() or not traceparent.isprintable():
+            raise ValueError("an id with a line break in it")
+        if traceparent:
+            head = b"%btraceparent: %b\r\n" % (head, traceparent.encode("ascii"))
         head = b"%bX-Client-Request-Id: %b\r\nContent-Length: %d\r\n\r\n" % (
             head,
             request_id.encode("ascii"),

@@ -12,6 +12,8 @@ from tt_common.clock import monotonic_s
 from tt_common.contracts.grants import KeyTerms, Recall, RecallReply, ShrinkGrant
 from tt_common.contracts.records import KeyRecord
 from tt_common.errors import DomainError
+from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.tallies import Distribution
 from tt_edge.clients.billing import BillingClient
 from tt_edge.credit.grants import Grant, Hold, Need
 from tt_edge.credit.line import REFRESH_SHARE, CreditContext, KeyCredit
@@ -19,6 +21,7 @@ from tt_edge.credit.line import REFRESH_SHARE, CreditContext, KeyCredit
 log = logging.getLogger(__name__)
 
 CLOSE_RETRY_S: Final = 0.1
+WAIT_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class CreditKeeper:
@@ -39,8 +42,10 @@ class CreditKeeper:
         self._grants: dict[str, Grant] = {}
         self._unsent: dict[str, ShrinkGrant] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.waits = Distribution(WAIT_BOUNDS_S)
+        """Seconds that calls waited for billing, those that were refused too."""
         self._context = CreditContext(
-            billing, edge_id, boot_epoch, wait_s, idle_s, age_s_max, clock, self._spawn, self._opened
+            billing, edge_id, boot_epoch, wait_s, idle_s, age_s_max, clock, self._spawn, self._opened, self.waits
         )
 
     @property
@@ -48,12 +53,22 @@ class CreditKeeper:
         """Grants that this worker has not given up."""
         return len(self._grants)
 
-    async def reserve(self, record: KeyRecord, hold_id: str, need: Need) -> Hold:
+    @property
+    def open_holds(self) -> int:
+        """Calls that hold something now."""
+        return sum(grant.holds for grant in self._grants.values())
+
+    @property
+    def reserved_nanousd(self) -> int:
+        """What they hold together, in nanoUSD."""
+        return sum(grant.reserved_nanousd for grant in self._grants.values())
+
+    async def reserve(self, record: KeyRecord, hold_id: str, need: Need, trace: TraceContext | None = None) -> Hold:
         """A hold for one call. Raises billing_shortfall, api_key_quota_exceeded, rate_limit_exceeded, billing_unavailable."""
         credit = self._keys.get(record.key_id)
         if credit is None or credit.terms.revision < record.revision:
             credit = self._with_new_terms(credit, record)
-        return await credit.reserve(hold_id, need)
+        return await credit.reserve(hold_id, need, trace)
 
     def settle(self, hold: Hold, cost_nanousd: int, tokens: int) -> None:
         """The call's event is journaled: what it cost is spent, the rest of its hold is free at once."""

@@ -15,6 +15,8 @@ import msgspec
 from tt_common.contracts.grants import ChangeGrant, GrantReply, KeyTerms, Slices
 from tt_common.errors import DomainError, Unavailable
 from tt_common.ids import new_id
+from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.tallies import Distribution
 from tt_edge.clients.billing import BillingClient
 from tt_edge.credit.demand import Demand
 from tt_edge.credit.grants import NO_SLICES, Grant, Hold, Need
@@ -43,16 +45,20 @@ class CreditContext(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
     spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
     opened: Callable[[Grant], None]
+    waits: Distribution
 
 
 class _Waiter:
-    __slots__ = ("deadline", "future", "hold_id", "need")
+    __slots__ = ("deadline", "future", "hold_id", "need", "trace")
 
-    def __init__(self, hold_id: str, need: Need, deadline: float, future: asyncio.Future[Hold]) -> None:
+    def __init__(
+        self, hold_id: str, need: Need, deadline: float, future: asyncio.Future[Hold], trace: TraceContext | None
+    ) -> None:
         self.hold_id = hold_id
         self.need = need
         self.deadline = deadline
         self.future = future
+        self.trace = trace
 
 
 class KeyCredit:
@@ -75,7 +81,7 @@ class KeyCredit:
         """Nothing is held, nothing waits."""
         return self.current is None and not self.draining and not self._waiters and self._pump is None
 
-    async def reserve(self, hold_id: str, need: Need) -> Hold:
+    async def reserve(self, hold_id: str, need: Need, trace: TraceContext | None = None) -> Hold:
         """A hold; at most one round trip, none on the usual way. Raises billing's refusals or billing_unavailable."""
         now = self._context.clock()
         self.demand.note(need.nanousd, now)
@@ -86,13 +92,13 @@ class KeyCredit:
                 if grant.free_nanousd < grant.chunk_nanousd * REFRESH_SHARE and not grant.changing:
                     self._context.spawn(self.refresh(grant))
                 return hold
-        return await self._wait(hold_id, need, now)
+        return await self._wait(hold_id, need, now, trace)
 
-    async def _wait(self, hold_id: str, need: Need, now: float) -> Hold:
+    async def _wait(self, hold_id: str, need: Need, now: float, trace: TraceContext | None) -> Hold:
         if len(self._waiters) >= WAITERS_MAX:
             raise billing_unavailable()
         future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
-        self._waiters.append(_Waiter(hold_id, need, now + self._context.wait_s, future))
+        self._waiters.append(_Waiter(hold_id, need, now + self._context.wait_s, future, trace))
         self._ensure_pump()
         try:
             return await future
@@ -101,6 +107,8 @@ class KeyCredit:
                 hold = future.result()
                 hold.grant.release(hold, self._context.clock())
             raise
+        finally:
+            self._context.waits.observe(self._context.clock() - now)
 
     async def extend(self, hold: Hold, extra_nanousd: int) -> None:
         """More for a stream that outgrows its hold. Raises billing's refusal or billing_unavailable."""
@@ -159,7 +167,7 @@ class KeyCredit:
         missing = grant.missing_slices(head.need.tokens, self._context.clock())
         money = max(0, head.need.nanousd - grant.free_nanousd)
         try:
-            await self._change(grant, money, missing, head.deadline, queued=asked[1:])
+            await self._change(grant, money, missing, head.deadline, asked[1:], head.trace)
         except DomainError as error:
             self._refuse(asked, _counting(error, head.need, max(grant.free_nanousd, 0)))
         else:
@@ -208,7 +216,13 @@ class KeyCredit:
         return fresh
 
     async def _change(
-        self, grant: Grant, need_nanousd: int, need: Slices, deadline: float, queued: Sequence[_Waiter] = ()
+        self,
+        grant: Grant,
+        need_nanousd: int,
+        need: Slices,
+        deadline: float,
+        queued: Sequence[_Waiter] = (),
+        trace: TraceContext | None = None,
     ) -> None:
         """One open, extend or renewal, asked until answered or `deadline`. The lock must be held. Raises the refusal."""
         grant.revision += 1
@@ -229,7 +243,7 @@ class KeyCredit:
         )
         grant.changing = True
         try:
-            reply, sent_at = await self._ask(request, deadline)
+            reply, sent_at = await self._ask(request, deadline, trace)
         except (Unavailable, asyncio.CancelledError):
             grant.doubtful = True
             raise
@@ -237,13 +251,13 @@ class KeyCredit:
             grant.changing = False
         grant.apply(reply, sent_at)
 
-    async def _ask(self, request: ChangeGrant, deadline: float) -> tuple[GrantReply, float]:
+    async def _ask(self, request: ChangeGrant, deadline: float, trace: TraceContext | None) -> tuple[GrantReply, float]:
         clock = self._context.clock
         while True:
             sent_at = clock()
             timeout_s = max(RETRY_S, min(deadline - sent_at, ANSWER_WAIT_S_MAX))
             try:
-                return await self._context.billing.change_grant(request, timeout_s), sent_at
+                return await self._context.billing.change_grant(request, timeout_s, trace), sent_at
             except Unavailable:
                 if clock() + RETRY_S >= deadline:
                     raise

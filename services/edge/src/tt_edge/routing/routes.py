@@ -23,6 +23,11 @@ class RouteBook:
             breaker = self._breakers[key] = Breaker()
         return breaker
 
+    def cooling(self) -> dict[tuple[str, str], bool]:
+        """Every route that was ever used, as (provider, upstream model), and whether it is left alone now."""
+        now = monotonic_s()
+        return {route: not breaker.allows(now) for route, breaker in self._breakers.items()}
+
     def plan(self, model: ModelRecord, providers: dict[str, ProviderRecord]) -> list[Route]:
         """Routes to try, best first; empty where none is usable now."""
         now = monotonic_s()

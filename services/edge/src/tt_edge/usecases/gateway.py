@@ -3,10 +3,12 @@
 import msgspec
 
 from tt_common.clock import monotonic_s, now_ms
-from tt_common.contracts.events import Attempt
+from tt_common.contracts.events import Attempt, UsageEvent
 from tt_common.contracts.records import KeyRecord, ModelRecord, Route
 from tt_common.ids import new_event_id, new_id
 from tt_common.rating import Price
+from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.tracing import UNTRACED, Tracing
 from tt_edge.cache.answers import AnswerCache
 from tt_edge.cache.use import CacheUse
 from tt_edge.clients.idempotency import Claimed, IdempotencyStore
@@ -21,6 +23,7 @@ from tt_edge.protocols.openai.request import OpenAIRequest
 from tt_edge.routing.routes import RouteBook
 from tt_edge.store.catalog import Catalog
 from tt_edge.store.keys import KeyDirectory
+from tt_edge.usecases.tally_calls import CallTallies
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +53,7 @@ class Gateway:
         idempotency: IdempotencyStore,
         answers: AnswerCache,
         crash: CrashCheck = never,
+        tracing: Tracing = UNTRACED,
     ) -> None:
         self.limits = limits
         self.keys = keys
@@ -62,6 +66,8 @@ class Gateway:
         self.idempotency = idempotency
         self.answers = answers
         self.crash = crash
+        self.tracing = tracing
+        self.tallies = CallTallies()
 
 
 class Call:
@@ -73,6 +79,7 @@ class Call:
         "claim",
         "endpoint",
         "estimate",
+        "event",
         "first_byte_at",
         "hold",
         "hold_id",
@@ -82,6 +89,7 @@ class Call:
         "model",
         "price",
         "provider_request_id",
+        "refusal",
         "request",
         "route",
         "saved",
@@ -89,6 +97,7 @@ class Call:
         "started",
         "started_at",
         "started_at_ms",
+        "trace",
         "traceparent",
         "upstream_s",
     )
@@ -99,7 +108,10 @@ class Call:
         self.endpoint = endpoint
         self.started_at = monotonic_s()
         self.started_at_ms = now_ms()
+        self.trace: TraceContext | None = None
         self.traceparent = ""
+        self.event: UsageEvent | None = None
+        self.refusal = ""
         self.key: KeyRecord | None = None
         self.request: OpenAIRequest | None = None
         self.model: ModelRecord | None = None

@@ -8,6 +8,7 @@ from tt_common.clock import monotonic_s
 from tt_common.contracts.events import Attempt
 from tt_common.contracts.records import ProviderRecord, Route
 from tt_common.errors import DomainError
+from tt_common.telemetry.tracing import Attribute
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure, provider_fault
 from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
 from tt_edge.protocols.openai.answer import Answer, parse_answer
@@ -53,12 +54,17 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
     breaker.begin(began)
     upstream: UpstreamAnswer | None = None
     call.route = route
+    span = gateway.tracing.child(f"POST {provider.id}", "client", call.trace, _served_by(route))
+    traceparent = span.traceparent if span is not None else call.traceparent
+    fault = "cancelled"
     try:
         assert call.request is not None
         body = build(call.request, route.upstream_model, call.lowered_limit)
-        upstream = await gateway.upstream.send(provider, call.endpoint.removeprefix("/v1"), body, call.id)
+        upstream = await gateway.upstream.send(provider, call.endpoint.removeprefix("/v1"), body, call.id, traceparent)
         reached = await _read(gateway, call, upstream)
+        fault, call.provider_request_id = "", upstream.request_id
     except UpstreamFailure as failure:
+        fault = failure.kind
         ended = monotonic_s()
         breaker.failed(ended)
         status = 0
@@ -76,9 +82,15 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
         raise
     finally:
         call.upstream_s += monotonic_s() - began
+        if span is not None:
+            span.attributes["http.response.status_code"] = upstream.status if upstream is not None else 0
+            span.end(fault)
     breaker.succeeded()
-    call.provider_request_id = upstream.request_id
     return reached
+
+
+def _served_by(route: Route) -> dict[str, Attribute]:
+    return {"gen_ai.provider.name": route.provider, "gen_ai.request.model": route.upstream_model}
 
 
 async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reached:

@@ -5,7 +5,6 @@ Cheap refusals stand first. Every call that was admitted ends in exactly one nam
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -30,11 +29,11 @@ from tt_edge.usecases.reach_provider import Reached, reach_provider
 from tt_edge.usecases.relay_stream import relay_stream
 from tt_edge.usecases.reserve_credit import reserve_credit, reserve_exactly
 from tt_edge.usecases.settle_call import NO_CHARGE, rate_estimate, rate_provider_usage, settle_call
+from tt_edge.usecases.trace_call import begin_trace, end_trace
 
 log = logging.getLogger(__name__)
 
 JSON: Final = b"application/json"
-TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 PARSERS: Final[dict[str, Callable[[bytes], OpenAIRequest]]] = {
     "/v1/chat/completions": parse_chat,
     "/v1/embeddings": parse_embeddings,
@@ -46,10 +45,10 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
     call = Call(exchange.path)
     try:
         call.key = await authenticate(gateway, exchange)
+        begin_trace(gateway, exchange, call)
         body = await exchange.read_body(gateway.limits.json_body_bytes_max)
         call.request = PARSERS[exchange.path](body)
         _resolve_model(gateway, call)
-        call.traceparent = _traceparent(exchange)
         dry_run = exchange.headers.get(b"x-tt-dry-run", b"").lower() == b"true"
         if not dry_run and not await begin_idempotent(gateway, exchange, call, body):
             return
@@ -86,12 +85,7 @@ async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
     finally:
         exchange.end()
         _end(gateway, call)
-
-
-def _traceparent(exchange: Exchange) -> str:
-    """The caller's trace context, or nothing where it is not W3C's form: an event must stay small and legal."""
-    header = exchange.header(b"traceparent") or ""
-    return header if TRACEPARENT.fullmatch(header) else ""
+        end_trace(gateway, call)
 
 
 def _resolve_model(gateway: Gateway, call: Call) -> None:
@@ -205,7 +199,10 @@ async def _answer_dry_run(gateway: Gateway, exchange: Exchange, call: Call) -> N
 async def _refuse(gateway: Gateway, exchange: Exchange, call: Call, error: DomainError) -> None:
     """The error in the protocol's shape; a call that was admitted becomes its event first."""
     status = error_status(error)
-    if call.started and not call.settled:
+    call.refusal = error.code
+    if not call.started:
+        gateway.tallies.rejected(error.code)
+    elif not call.settled:
         settle_call(gateway, call, "failed", status, NO_CHARGE, error.code)
     if call.settled and call.claim is not None and call.id == call.claim.event_id:
         await _keep_error(gateway, exchange, call, error)

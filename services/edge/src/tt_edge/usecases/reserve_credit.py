@@ -21,14 +21,16 @@ async def reserve_credit(gateway: Gateway, call: Call) -> None:
     full = estimate(call.request.demand, call.model, call.price)
     call.estimate = full
     try:
-        call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(full.hold_nanousd, full.total_tokens))
+        need = Need(full.hold_nanousd, full.total_tokens)
+        call.hold = await gateway.credit.reserve(call.key, call.hold_id, need, call.trace)
     except DomainError as error:
         if error.code not in ("billing_shortfall", "api_key_quota_exceeded"):
             raise
         cut = lowered(full, _available_nanousd(error))
         if cut is None:
             raise
-        call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(cut.hold_nanousd, cut.total_tokens))
+        need = Need(cut.hold_nanousd, cut.total_tokens)
+        call.hold = await gateway.credit.reserve(call.key, call.hold_id, need, call.trace)
         call.estimate = cut
         if not call.request.stream:
             call.lowered_limit = cut.output_tokens

@@ -60,6 +60,7 @@ def settle_call(
         return
     gateway.crash("before_settled")
     call.settled = True
+    span = gateway.tracing.child("settle", "internal", call.trace)
     call_id = call.id
     if call.claim is not None and settlement.source == "none":
         call.id = uncharged_id(call_id)
@@ -101,6 +102,10 @@ def settle_call(
     gateway.crash("after_settled")
     gateway.credit.settle(hold, settlement.cost_nanousd, settlement.usage.total_tokens)
     gateway.publisher.publish(entry)
+    gateway.tallies.settled(event)
+    call.event = event
+    if span is not None:
+        span.end()
 
 
 def overhead_ms(call: Call, until: float) -> float:

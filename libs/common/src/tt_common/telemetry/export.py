@@ -1,0 +1,77 @@
+"""Spans out, through the OpenTelemetry SDK: batches in a background thread, OTLP over HTTP where an endpoint is configured.
+
+Invariant: a collector that is away costs dropped spans, nothing else. The SDK is only imported where it is used.
+"""
+
+import logging
+import os
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.tracing import Kind, Span
+
+_SCOPE: Final = InstrumentationScope("tokentally")
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_KINDS: Final[dict[Kind, SpanKind]] = {
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "internal": SpanKind.INTERNAL,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+}
+
+
+class SdkSink:
+    """Hands spans to an SDK span processor."""
+
+    def __init__(self, service: str, processor: SpanProcessor) -> None:
+        self._processor = processor
+        self._resource = Resource.create({"service.name": service, "service.instance.id": f"{service}-{os.getpid()}"})
+
+    def take(self, span: Span) -> None:
+        """Queue an ended span."""
+        context = span.context
+        parent = _span_context(context.trace_id, context.parent_id) if context.parent_id else None
+        self._processor.on_end(
+            ReadableSpan(
+                name=span.name,
+                context=_span_context(context.trace_id, context.span_id),
+                parent=parent,
+                resource=self._resource,
+                attributes=span.attributes | ({"error.type": span.error} if span.error else {}),
+                links=tuple(Link(_linked(link)) for link in span.links),
+                kind=_KINDS[span.kind],
+                status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
+                start_time=span.started_ns,
+                end_time=span.ended_ns,
+                instrumentation_scope=_SCOPE,
+            )
+        )
+
+    def close(self) -> None:
+        """Export what is queued and end the thread."""
+        self._processor.shutdown()
+
+
+def otlp_sink(service: str) -> SdkSink:
+    """Batches to the OTLP/HTTP endpoint that the OTEL_EXPORTER_OTLP_* variables name."""
+    # Loads protobuf and an HTTP client, 15 MiB that a process without a collector shall not pay.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    # Its time-outs are the collector's trouble, told at most once a minute by the SDK; a stack trace each would drown the log.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+    return SdkSink(service, BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def _span_context(trace_id: str, span_id: str) -> SpanContext:
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=_SAMPLED)
+
+
+def _linked(context: TraceContext) -> SpanContext:
+    return _span_context(context.trace_id, context.span_id)
