@@ -58,6 +58,7 @@ class ConsoleUser:
         return self._signed_in("login", email, password)
 
     def _signed_in(self, door: str, email: str, password: str) -> Self:
+        self.password = password
         user = self.send("POST", f"/auth/{door}", {"email": email, "password": password})
         self.account_id = user["account_id"]
         self.http.headers["X-CSRF-Token"] = user["csrf_token"]

@@ -61,7 +61,10 @@ def test_the_callers_decision_stands_whatever_the_ratio(ratio: float) -> None:
 
 
 def test_of_calls_without_a_context_the_ratio_is_sampled() -> None:
-    shares = {ratio: sum(begin(None, sampling_bound(ratio)) is not None for _ in range(CALLS)) / CALLS for ratio in (0, 0.1, 1)}
+    shares = {
+        ratio: sum(begin(None, sampling_bound(ratio)) is not None for _ in range(CALLS)) / CALLS
+        for ratio in (0, 0.1, 1)
+    }
 
     assert shares[0] == 0
     assert shares[1] == 1

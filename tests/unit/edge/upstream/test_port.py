@@ -177,6 +177,8 @@ async def test_a_request_id_can_not_add_a_header(server: ScriptedServer) -> None
     for request_id in ("a\r\nX: y", "a\nb", "a\0", "ä"):
         with pytest.raises(ValueError):
             await client.post("/x", b"", request_id)
+        with pytest.raises(ValueError):
+            await client.post("/x", b"", "call_1", request_id)
     assert not client._pool._open
 
 

@@ -44,6 +44,12 @@ def stream_sequence(message: Msg) -> int:
     return int(tokens[5] if len(tokens) == ACK_TOKENS_WITHOUT_DOMAIN else tokens[7])
 
 
+def redelivered(message: Msg) -> bool:
+    """Whether a delivered message was delivered before, from its reply subject."""
+    tokens = message.reply.split(".")
+    return tokens[4 if len(tokens) == ACK_TOKENS_WITHOUT_DOMAIN else 6] != "1"
+
+
 class PullConsumer:
     """Reads one durable in batches and hands them to `handler`, at most `in_flight` batches at a time, until stopped.
 

@@ -11,6 +11,7 @@ from typing import Final
 from nats.aio.msg import Msg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from tt_common.bus.consumer import redelivered
 from tt_common.telemetry.context import TRACEPARENT, TraceContext, parse_traceparent
 from tt_common.telemetry.tracing import Tracing
 
@@ -45,7 +46,7 @@ class UsageMeter:
         self._refused.inc(refused)
         self._seconds.observe((now_ns - started_ns) / NS_PER_S)
         headers = [message.headers or {} for message in messages]
-        self._redelivered.inc(sum(message.metadata.num_delivered > 1 for message in messages))
+        self._redelivered.inc(sum(map(redelivered, messages)))
         times = [sent_at for header in headers if (sent_at := header.get("ce-time"))]
         if times:
             # All of one form, so text sorts like time.

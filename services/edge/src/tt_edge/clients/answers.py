@@ -43,7 +43,10 @@ class UpstreamClient(Protocol):
     """One provider's pool."""
 
     async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> UpstreamAnswer:
-        """Send one request and wait for the head of its answer. `traceparent` is sent on where there is one. Raises UpstreamFailure. Never retries."""
+        """Send one request and wait for the head of its answer. Raises UpstreamFailure. Never retries.
+
+        `traceparent` goes with it where there is one.
+        """
         ...
 
     async def close(self) -> None: ...

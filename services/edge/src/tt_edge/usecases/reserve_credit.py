@@ -40,7 +40,7 @@ async def reserve_exactly(gateway: Gateway, call: Call, cost_nanousd: int, token
     """Sets `call.hold` for a call whose cost is known before it begins. Raises as `reserve_credit` does."""
     assert call.key is not None
     _check_unsettled(gateway)
-    call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(cost_nanousd, tokens))
+    call.hold = await gateway.credit.reserve(call.key, call.hold_id, Need(cost_nanousd, tokens), call.trace)
 
 
 def _check_unsettled(gateway: Gateway) -> None:
