@@ -161,7 +161,7 @@ def test_metrics_count_what_happened(traced: Product) -> None:
             and billing.value("tokentally_billing_usage_stream_bytes") > 0
             and console.value("tokentally_console_usage_events_total", result="taken") >= 2
             and console.value(
-                "tokentally_console_http_request_seconds_count", route="/api/v1/keys", method="POST", status="201"
+                "tokentally_console_http_request_seconds_count", route="/keys", method="POST", status="201"
             )
             >= 1
         )
