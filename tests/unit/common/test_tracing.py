@@ -7,8 +7,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from tt_common.clock import monotonic_s
 from tt_common.telemetry.context import begin, new_trace, parse_traceparent, sampling_bound
-from tt_common.telemetry.export import SdkSink
+from tt_common.telemetry.export import CLOSE_S, SdkSink
+from tt_common.telemetry.setup import tracing_of
 from tt_common.telemetry.tracing import LINKS_MAX, UNTRACED, Tracing
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -132,3 +134,17 @@ def test_a_batch_links_to_its_senders_and_is_seen_in_each_of_their_traces() -> N
     assert len(whole.links) == LINKS_MAX
     assert whole.attributes is not None
     assert whole.attributes["messaging.batch.message_count"] == len(senders) + 1
+
+
+def test_a_collector_that_is_away_delays_no_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("TT_TRACE_RATIO", "1")
+    tracing = tracing_of("test")
+    span = tracing.span("x", "server", tracing.begin(None), 1)
+    assert span is not None
+    span.end()
+
+    began_s = monotonic_s()
+    tracing.close()
+
+    assert monotonic_s() - began_s < CLOSE_S + 1

@@ -5,6 +5,7 @@ Invariant: a collector that is away costs dropped spans, nothing else. The SDK i
 
 import logging
 import os
+import threading
 from typing import Final
 
 from opentelemetry.sdk.resources import Resource
@@ -16,6 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from tt_common.telemetry.context import TraceContext
 from tt_common.telemetry.tracing import Kind, Span
 
+CLOSE_S: Final = 2.0
 _SCOPE: Final = InstrumentationScope("tokentally")
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _KINDS: Final[dict[Kind, SpanKind]] = {
@@ -55,8 +57,10 @@ class SdkSink:
         )
 
     def close(self) -> None:
-        """Export what is queued and end the thread."""
-        self._processor.shutdown()
+        """Export what is queued, for at most CLOSE_S; the SDK itself would retry for as long as a collector may be away."""
+        closing = threading.Thread(target=self._processor.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
 
 
 def otlp_sink(service: str) -> SdkSink:
@@ -64,7 +68,7 @@ def otlp_sink(service: str) -> SdkSink:
     # Loads protobuf and an HTTP client, 15 MiB that a process without a collector shall not pay.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    # Its time-outs are the collector's trouble, told at most once a minute by the SDK; a stack trace each would drown the log.
+    # While the collector is away the SDK warns of every retry; its one error for each batch that it drops is enough.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     return SdkSink(service, BatchSpanProcessor(OTLPSpanExporter()))
 
