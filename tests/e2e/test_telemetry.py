@@ -206,7 +206,7 @@ def test_no_secret_is_in_a_log_a_span_or_a_metric(traced: Product, collector: Tr
     # then none of the secrets is told
     passwords = traced.stack.folder.passwords()
     secrets = {key.plaintext, CANARY_PROVIDER_KEY, customer.password, *passwords.values()}
-    told = {f"span of {span.service}": span.text for span in collector.spans}
+    told = {f"span {span.name} {span.span_id} of {span.service}": span.text for span in collector.spans}
     told |= {f"log {path.name}": path.read_text(errors="replace") for path in _logs(traced)}
     for url in (traced.stack.edge_urls[0], traced.stack.billing_url, traced.stack.console_url):
         told[f"metrics of {url}"] = scrape(url).text
