@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.edge.billing_model import BillingModel
 from tests.unit.edge.samples import key
-from tt_common.contracts.grants import ChangeGrant, KeyTerms, Recall, RecallReply, Slices
+from tt_common.contracts.grants import ChangeGrant, GrantReply, KeyTerms, Recall, RecallReply, Slices
 from tt_common.errors import DomainError
 from tt_edge.credit.grants import Hold, Need
 from tt_edge.credit.keeper import CreditKeeper
@@ -170,3 +170,24 @@ async def test_a_close_that_overtakes_its_open_leaves_no_money_held() -> None:
     # then
     assert await code_of(billing.change_grant(late, 1)) == "grant_ended"
     assert (billing.free, keeper.open_grants, billing.grants[late.grant_id].final_events) == (1000, 0, 0)
+
+
+async def test_a_fault_in_the_line_refuses_the_waiting_calls_and_does_not_spin() -> None:
+    # given a reply that nobody expected
+    billing = BillingModel(wallet=1000)
+    keeper = billing.keeper()
+    asked = 0
+
+    async def broken(request: ChangeGrant, timeout_s: float) -> GrantReply:
+        nonlocal asked
+        asked += 1
+        raise TypeError("a reply of another kind")
+
+    billing.change_grant = broken  # pyright: ignore[reportAttributeAccessIssue]
+    # when a call waits for it
+    with pytest.raises(DomainError) as refused:
+        await reserve(keeper, 100)
+    # then it is refused at once, and nobody asks again for it
+    assert refused.value.code == "billing_unavailable"
+    await asyncio.sleep(0.05)
+    assert asked == 1

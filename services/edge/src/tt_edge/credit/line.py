@@ -154,6 +154,10 @@ class KeyCredit:
             while self._waiters:
                 async with self.lock:
                     await self._serve_head()
+        except Exception:
+            log.exception("the line of a key broke")
+            if self._waiters:
+                self._refuse(list(self._waiters), billing_unavailable())
         finally:
             self._pump = None
             self._ensure_pump()
