@@ -74,6 +74,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
             server.asked.clear()
 
     tasks_before = asyncio.all_tasks()
+    gc.collect()  # what earlier tests left in cycles
     connections_before = _connections()
     working = [asyncio.create_task(worker()) for _ in range(TASKS)]
     await asyncio.sleep(SOAK_S / 2)
