@@ -202,7 +202,8 @@ def test_no_secret_is_in_a_log_a_span_or_a_metric(traced: Product, collector: Tr
         traced.provider.set_fault(model, fail_status=401)
         with pytest.raises(openai.InternalServerError):
             client.chat.completions.create(model=model, messages=HELLO, extra_headers=traced_call)
-    eventually(lambda: "ingest usage" in {span.name for span in collector.of_trace("3" * 32)}, "the traced calls")
+    wanted = {"ingest usage", f"chat {model}"}
+    eventually(lambda: wanted <= {span.name for span in collector.of_trace("3" * 32)}, "the traced calls")
 
     # then none of the secrets is told
     passwords = traced.stack.folder.passwords()
