@@ -11,11 +11,11 @@ WAIT_S = 20.0
 
 
 def eventually(look: Callable[[], ResultT | None], what: str, timeout_s: float = WAIT_S) -> ResultT:
-    """The first value of `look` that is neither None nor False. Fails with `what` was waited for, and the last value."""
+    """The first value of `look` that is neither None nor False nor an empty list. Fails with `what` was waited for, and the last value."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = look()
-        if value is not None and value is not False:
+        if value is not None and value is not False and value != []:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout_s:.0f} s (last seen: {value!r})")
