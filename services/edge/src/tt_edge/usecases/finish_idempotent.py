@@ -7,8 +7,6 @@ from tt_edge.clients.idempotency import Claimed, Conflict, InProgress, Replay, R
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.usecases.gateway import Call, Gateway
 
-NEVER_CHARGED = frozenset({402, 409, 429})
-
 
 async def begin_idempotent(gateway: Gateway, exchange: Exchange, call: Call, body: bytes) -> bool:
     """True where the call goes on (without the header, or claimed); False where a replay was sent.
