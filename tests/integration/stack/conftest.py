@@ -74,5 +74,5 @@ def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         (folder / "__init__.py").touch()
         shutil.copyfile(STANDIN, folder / "__main__.py")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "standins"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "standins"), prepend=os.pathsep)
     return tmp_path / "standins"

@@ -3,9 +3,11 @@
 import json
 import socket
 import stat
+from urllib.parse import urlsplit
 
 import nats
 
+from tt_common.contracts.nats_users import USERS
 from tt_sandbox.stack import EmbeddedNats
 
 
@@ -26,7 +28,7 @@ async def test_stored_message_survives_kill_dash_nine(nats_server: EmbeddedNats)
 
 def test_wrong_password_is_refused(nats_server: EmbeddedNats) -> None:
     # Over a bare socket: the client library leaves its own open when it is refused.
-    login = json.dumps({"user": nats_server.user, "pass": "wrong", "verbose": False})
+    login = json.dumps({"user": "admin", "pass": "wrong", "verbose": False})
     with (
         socket.create_connection(("127.0.0.1", nats_server.port), timeout=5) as connection,
         connection.makefile("rb") as answers,
@@ -41,4 +43,7 @@ def test_password_file_is_private(nats_server: EmbeddedNats) -> None:
 
 
 def test_password_is_not_on_the_command_line(nats_server: EmbeddedNats) -> None:
-    assert nats_server.password not in " ".join(nats_server.process.argv)
+    passwords = [urlsplit(nats_server.user_url(user.name)).password or "" for user in USERS]
+
+    assert all(passwords)
+    assert not any(password in " ".join(nats_server.process.argv) for password in passwords)

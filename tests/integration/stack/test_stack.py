@@ -60,7 +60,7 @@ def test_every_service_gets_its_own_secrets_and_no_other(tmp_path: Path, standin
     edge, other_edge = stack.service("edge-0").env, stack.service("edge-1").env
     billing, console = stack.service("billing").env, stack.service("console").env
 
-    assert edge["EDGE_NATS_URL"] == stack.nats.url
+    assert edge["EDGE_NATS_URL"] == stack.nats.user_url("edge")
     assert edge["EDGE_JOURNAL_DIR"] != other_edge["EDGE_JOURNAL_DIR"]
     assert edge["EDGE_LOG_LEVEL"] == "debug"
     assert ("EXTRA" in edge, "EXTRA" in other_edge) == (False, True)

@@ -14,6 +14,7 @@ import nats
 import nats.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from tt_common.bus.connection import connect
 from tt_common.bus.rpc import call
 
 EVENTS_MAX = 5_000
@@ -56,7 +57,7 @@ async def _read(nats_url: str, stream: str) -> list[Event]:
 
 
 async def _ask(nats_url: str, subject: str, request: msgspec.Struct, reply: type[Any]) -> Any:
-    connection = await nats.connect(nats_url)
+    connection = await connect(nats_url, "tests")
     try:
         return await call(connection, subject, request, reply, timeout_s=5)
     finally:

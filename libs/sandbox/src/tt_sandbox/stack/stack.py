@@ -12,6 +12,7 @@ from subprocess import CompletedProcess, run
 from types import TracebackType
 from typing import Self
 
+from tt_common.contracts.nats_users import DEPLOY
 from tt_sandbox.stack.folders import DataFolder, write_private
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.ports import HOST, pick_free
@@ -60,7 +61,7 @@ class Stack:
         self.nats = EmbeddedNats(
             self.folder.nats,
             self._ports.nats,
-            password=self._passwords["nats"],
+            passwords=self.folder.nats_passwords(),
             pid_path=self.folder.pid("nats"),
             log_path=self.folder.log("nats"),
         )
@@ -120,7 +121,7 @@ class Stack:
         """Starts everything in order and returns when all is ready. Raises StartError with everything stopped again."""
         try:
             self.start_engines()
-            self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.url})
+            self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.user_url(DEPLOY.name)})
             for owner in DATABASE_OWNERS:
                 self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
             self._start_service("sandbox")
@@ -187,7 +188,7 @@ class Stack:
         if kind in DATABASE_OWNERS:
             env[f"{kind.upper()}_DATABASE_URL"] = self.database_url(kind)
         if kind != "sandbox":
-            env[f"{kind.upper()}_NATS_URL"] = self.nats.url
+            env[f"{kind.upper()}_NATS_URL"] = self.nats.user_url(kind)
             # The seed writes this address into the catalog, the edge reads the key by reference.
             env["SANDBOX_BASE_URL"] = self.provider_url
             env["SANDBOX_API_KEY"] = SANDBOX_KEY

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_common.contracts.grants import Recall, RecallReply, ShrinkGrant
-from tt_common.contracts.streams import RECALL_SUBJECT
+from tt_common.contracts.streams import RECALL_REPLIES, RECALL_SUBJECT
 from tt_common.ids import new_id
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ class EdgeRecaller:
         self._apply = apply
         self._wait_s = wait_s
         self._metrics = metrics
-        self._inbox = nc.new_inbox()
+        self._replies = f"{RECALL_REPLIES}.{new_id('asker')}"
         self._gathering: dict[str, _Open] = {}
         self._open: dict[str, _Open] = {}
 
     async def start(self) -> None:
-        await self._nc.subscribe(self._inbox, cb=self._take)
+        await self._nc.subscribe(self._replies, cb=self._take)
 
     async def recall(self, account_id: str, grant_ids: Collection[str]) -> dict[str, int]:
         """Which of `grant_ids` were answered in time, their shrinks applied, and what each edge had seen granted (nanoUSD).
@@ -73,7 +73,7 @@ class EdgeRecaller:
         self._open[recall_id] = opened
         try:
             request = Recall(recall_id=recall_id, grants=tuple(sorted(opened.asked)))
-            await self._nc.publish(RECALL_SUBJECT, msgspec.json.encode(request), reply=self._inbox)
+            await self._nc.publish(RECALL_SUBJECT, msgspec.json.encode(request), reply=self._replies)
             await asyncio.wait_for(opened.complete.wait(), self._wait_s)
             self._metrics.recalls.labels("answered").inc()
         except TimeoutError:

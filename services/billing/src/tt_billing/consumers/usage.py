@@ -8,10 +8,10 @@ from nats.aio.msg import Msg
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.settle_usage import Delivery, settle_usage
 from tt_common.bus.consumer import stream_sequence
-from tt_common.contracts.streams import USAGE
+from tt_common.contracts.streams import BILLING_DURABLE, USAGE
 from tt_common.telemetry.consuming import UsageMeter
 
-DURABLE = "billing"
+DURABLE = BILLING_DURABLE
 BATCH_MAX = 1000
 BATCHES_IN_FLIGHT = 2
 ACK_WAIT_S = 5.0

@@ -9,12 +9,12 @@ import logging
 import nats.js.errors
 from nats.aio.client import Client
 
-from tt_common.contracts.streams import USAGE
+from tt_common.contracts.streams import BILLING_DURABLE, CONSOLE_DURABLE, USAGE
 
 log = logging.getLogger(__name__)
 
 FULL_SHARE = 0.7
-READERS = ("billing", "console-usage")
+READERS = (BILLING_DURABLE, CONSOLE_DURABLE)
 
 
 async def purge_usage(nc: Client) -> int:

@@ -10,11 +10,10 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tt_common.contracts.events import UsageEvent
-from tt_common.contracts.streams import USAGE
+from tt_common.contracts.streams import BILLING_DURABLE, USAGE
 
 log = logging.getLogger(__name__)
 
-BILLING_DURABLE: Final = "billing"
 FETCH_BATCH: Final = 500
 FETCH_TIMEOUT_S: Final = 10.0
 IDLE_TTL_S: Final = 60.0

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tt_common.bus.consumer import PullConsumer, StreamPosition
-from tt_common.contracts.streams import USAGE
+from tt_common.contracts.streams import CONSOLE_DURABLE, USAGE
 from tt_common.telemetry.consuming import UsageMeter
 from tt_console.clients.usage_stream import decode_usage
 from tt_console.usecases.ingest_usage import STREAM, ingest_usage
@@ -18,7 +18,7 @@ from tt_console.usecases.ports import Database
 
 log = logging.getLogger(__name__)
 
-DURABLE = "console-usage"
+DURABLE = CONSOLE_DURABLE
 BATCH_MAX = 500
 
 
