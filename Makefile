@@ -80,7 +80,7 @@ bench: setup ## the edge against a bare passthrough, side by side, and billing (
 	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 generate: setup ## write settings tables, event schemas and API documents anew
-	@for part in settings_tables schemas asyncapi event_samples openapi; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
+	@for part in settings_tables schemas asyncapi event_samples openapi nats_users; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
 
 lock: setup ## compile requirements/*.in to *.txt with hashes
 	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt

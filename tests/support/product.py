@@ -12,9 +12,9 @@ import httpx
 from openai import AsyncOpenAI, DefaultHttpxClient, OpenAI
 
 from tests.support.console import ApiKey, ConsoleUser, Operator
+from tests.support.nats_log import refusals
 from tests.support.provider_record import ProviderRecord
 from tests.support.waiting import eventually
-from tt_common.teams.accounts import PRODUCT_ACCOUNT
 from tt_sandbox.stack.stack import Stack
 
 OPERATOR_EMAIL = "operator@example.com"
@@ -63,10 +63,7 @@ class Product:
             self.operator.close()
             self.provider.close()
         self.stack.stop()
-        log = self.stack.folder.log("nats")
-        lines = log.read_text().splitlines() if log.exists() else []
-        denied = [line for line in lines if "Violation" in line and f'"{PRODUCT_ACCOUNT}/' in line]
-        assert not denied, f"a service lacks a permission in contracts/nats_users.py: {denied[:3]}"
+        assert refusals(self.stack.nats) == []
 
     def base_url(self, edge: int = 0) -> str:
         """What an SDK is pointed at."""

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.tidy import asyncapi, event_samples, openapi, schemas, settings_tables
+from tests.tidy import asyncapi, event_samples, nats_users, openapi, schemas, settings_tables
 from tests.tidy.generated import outdated
 from tt_common.contracts import events
 from tt_common.contracts.event_types import EVENT_STREAMS, EVENT_TYPES
@@ -64,6 +64,10 @@ def test_event_schemas_match_the_contract_and_no_other_lies_beside_them() -> Non
 
     assert outdated(wanted) == []
     assert set(schemas.FOLDER.glob("*")) == set(wanted)
+
+
+def test_the_nats_users_of_configuration_and_documents_are_those_of_the_contract() -> None:
+    assert outdated(nats_users.generate()) == []
 
 
 def test_the_consoles_api_document_matches_its_routes() -> None:

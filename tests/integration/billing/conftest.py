@@ -13,6 +13,7 @@ import pytest
 from nats.aio.client import Client
 from psycopg import sql
 
+from tests.support.nats_log import refusals
 from tt_billing.main.service import Service, make_context
 from tt_billing.settings import MIGRATIONS_DIR, Settings
 from tt_billing.usecases.reconcile import Report, reconcile
@@ -56,6 +57,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNa
     server.start()
     yield server
     server.stop()
+    assert refusals(server) == []
 
 
 @pytest.fixture
@@ -289,7 +291,9 @@ async def idle_billing(
 ) -> AsyncIterator[Billing]:
     """Not started yet, for tests with settings of their own."""
     settings = Settings(
-        database_url=postgres.url(database, APP, PASSWORD), nats_url=nats_server.url, owner_database_url=None
+        database_url=postgres.url(database, APP, PASSWORD),
+        nats_url=nats_server.user_url("billing"),
+        owner_database_url=None,
     )
     billing = Billing(settings, postgres.url(database, OWNER, PASSWORD), nc)
     yield billing

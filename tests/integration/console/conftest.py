@@ -25,6 +25,7 @@ import pytest
 from nats.aio.client import Client
 
 from tests.integration.console.fake_billing import FakeBilling
+from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
 from tt_common.contracts.records import KeyRecord
 from tt_common.contracts.streams import KEYS
@@ -217,6 +218,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         bus.close()
         nats_server.stop()
         postgres.stop()
+    assert refusals(nats_server) == []
 
 
 @pytest.fixture
@@ -268,7 +270,7 @@ def _environment(postgres: EmbeddedPostgres, nats_server: EmbeddedNats, port: in
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CONSOLE_", "OPENAI_"))}
     return inherited | {
         "CONSOLE_PORT": str(port),
-        "CONSOLE_NATS_URL": nats_server.url,
+        "CONSOLE_NATS_URL": nats_server.user_url("console"),
         "CONSOLE_DATABASE_URL": postgres.url("tt_console", roles[1], passwords[roles[1]]),
         "CONSOLE_OWNER_DATABASE_URL": postgres.url("tt_console", roles[0], passwords[roles[0]]),
         "CONSOLE_TRUSTED_PROXIES": '["127.0.0.1"]',
