@@ -14,11 +14,14 @@ HEAD = """\
 
 Every service has a user of its own in the account `TOKENTALLY`, allowed only the subjects below and its own inboxes (`_INBOX.<user>.>`);
 whatever is not listed is refused by the server. Declared in `libs/common/src/tt_common/contracts/nats_users.py`; this page and
-`deploy/nats/tokentally.conf`, which compose and Kubernetes include, are made of it (`make generate`). The stack of `make up` writes the same
-account with random passwords, which lie in the data folder (0600).
+`deploy/nats/tokentally.conf`, which compose and Kubernetes include, are made of it (`make generate`). The stack of `make up`
+writes the same account with random passwords, which lie in the data folder (0600).
 
-A connection made by `tt_common.bus.connection.connect` takes its inbox prefix from the user in its URL. With the `nats` command-line tool say
-`--inbox-prefix=_INBOX.admin`, or billing's answers go to an inbox that it may not write to.
+A connection made by `tt_common.bus.connection.connect` takes its inbox prefix from the user in its URL. With the `nats`
+command-line tool say `--inbox-prefix=_INBOX.admin`, or billing's answers go to an inbox that it may not write to.
+
+Billing may write to the inboxes of those who may ask it, by name. `allow_responses` of NATS would do less: a user who overhears a message
+(the edges overhear what is put into the buckets) could then answer it in the broker's place.
 
 Internal teams have accounts of their own: [events](events.md).
 """
