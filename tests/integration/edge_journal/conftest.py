@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from nats.aio.client import Client
 
 from tt_common.bus.connection import connect
+from tt_common.bus.lean_client import LeanClient
 from tt_common.deploy import deploy
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
@@ -19,7 +19,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
 
 
 @pytest.fixture
-async def nc(broker: EmbeddedNats) -> AsyncIterator[Client]:
+async def nc(broker: EmbeddedNats) -> AsyncIterator[LeanClient]:
     client = await connect(broker.url, "tests")
     await deploy(client.jetstream(timeout=10))
     yield client

@@ -5,8 +5,8 @@ from collections import defaultdict
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
 
+from tt_common.bus.lean_client import LeanClient
 from tt_common.bus.rpc import RpcServer
 from tt_common.contracts.events import UsageEvent
 from tt_common.contracts.grants import EPOCHS_BEAT, EPOCHS_CLOSE, Ack, CloseEpoch, EpochBeat, EpochBeatReply
@@ -15,7 +15,7 @@ from tt_common.contracts.grants import EPOCHS_BEAT, EPOCHS_CLOSE, Ack, CloseEpoc
 class FakeBilling:
     """`events` by id, `deliveries` with duplicates, `closed` in order. `lose` drops that many deliveries unsettled."""
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: LeanClient) -> None:
         self._nc = nc
         self._rpc = RpcServer(nc, "fake-billing", "1.0.0")
         self.events: dict[str, UsageEvent] = {}

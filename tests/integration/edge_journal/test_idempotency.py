@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from nats.aio.client import Client
 
+from tt_common.bus.lean_client import LeanClient
 from tt_common.contracts.streams import RESPONSES
 from tt_common.errors import Unavailable
 from tt_edge.clients.idempotency import (
@@ -25,12 +25,12 @@ LEASE_S = 1.0
 
 
 @pytest.fixture
-def store(nc: Client) -> IdempotencyStore:
+def store(nc: LeanClient) -> IdempotencyStore:
     return IdempotencyStore(nc)
 
 
 @pytest.fixture
-async def renewing(nc: Client) -> AsyncIterator[IdempotencyStore]:
+async def renewing(nc: LeanClient) -> AsyncIterator[IdempotencyStore]:
     """A store with a short lease whose renewal runs."""
     store = IdempotencyStore(nc, lease_s=LEASE_S, renew_every_s=LEASE_S / 4)
     task = asyncio.create_task(store.run())
@@ -90,7 +90,7 @@ async def test_a_running_call_is_in_progress(store: IdempotencyStore) -> None:
     assert answer.retry_after_s >= 1
 
 
-async def test_of_many_claims_at_once_exactly_one_wins(nc: Client) -> None:
+async def test_of_many_claims_at_once_exactly_one_wins(nc: LeanClient) -> None:
     stores = [IdempotencyStore(nc) for _ in range(4)]
     answers = await asyncio.gather(*(stores[number % 4].claim("key_1", "order-1", "hash") for number in range(40)))
     assert sum(isinstance(answer, Claimed) for answer in answers) == 1
@@ -105,14 +105,14 @@ async def test_a_released_key_is_free_for_any_body_and_has_new_ids(store: Idempo
     assert not second.taken_over
 
 
-async def test_a_lease_that_is_renewed_outlives_its_length(renewing: IdempotencyStore, nc: Client) -> None:
+async def test_a_lease_that_is_renewed_outlives_its_length(renewing: IdempotencyStore, nc: LeanClient) -> None:
     _claimed(await renewing.claim("key_1", "order-1", "hash"))
     await asyncio.sleep(LEASE_S * 2)
     other = IdempotencyStore(nc, lease_s=LEASE_S)
     assert isinstance(await other.claim("key_1", "order-1", "hash"), InProgress)
 
 
-async def test_a_dead_edges_call_is_taken_over_with_its_ids(nc: Client) -> None:
+async def test_a_dead_edges_call_is_taken_over_with_its_ids(nc: LeanClient) -> None:
     # given an edge that stopped renewing
     dead = IdempotencyStore(nc, lease_s=LEASE_S)
     first = _claimed(await dead.claim("key_1", "order-1", "hash"))
@@ -147,14 +147,16 @@ async def test_an_answer_of_exactly_the_limit_is_kept(store: IdempotencyStore) -
     assert sum(map(len, replay.chunks)) == REPLY_BYTES_MAX
 
 
-async def test_a_missing_chunk_makes_the_whole_answer_gone(store: IdempotencyStore, nc: Client) -> None:
+async def test_a_missing_chunk_makes_the_whole_answer_gone(store: IdempotencyStore, nc: LeanClient) -> None:
     claim = _claimed(await store.claim("key_1", "order-1", "hash"))
     await store.finish(claim, 200, HEADERS, [b"x" * (3 * CHUNK_BYTES)])
     await nc.jetstream().delete_msg(RESPONSES.name, 2)
     assert isinstance(await store.claim("key_1", "order-1", "hash"), ReplyGone)
 
 
-async def test_chunks_of_a_stream_made_anew_are_not_taken_for_the_answer(store: IdempotencyStore, nc: Client) -> None:
+async def test_chunks_of_a_stream_made_anew_are_not_taken_for_the_answer(
+    store: IdempotencyStore, nc: LeanClient
+) -> None:
     claim = _claimed(await store.claim("key_1", "order-1", "hash"))
     await store.finish(claim, 200, HEADERS, [b"mine"])
     js = nc.jetstream()
@@ -175,7 +177,7 @@ async def test_a_broker_that_hangs_is_unavailable_within_seconds(store: Idempote
 
 
 async def test_a_broker_that_is_gone_is_unavailable_at_once(
-    store: IdempotencyStore, broker: EmbeddedNats, nc: Client
+    store: IdempotencyStore, broker: EmbeddedNats, nc: LeanClient
 ) -> None:
     await asyncio.to_thread(broker.stop)
     async with asyncio.timeout(10):

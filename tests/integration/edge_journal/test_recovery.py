@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from tests.integration.edge_journal.fake_billing import FakeBilling
 from tests.unit.edge.journal.samples import call, settle
+from tt_common.bus.lean_client import LeanClient
 from tt_edge.domain.event_ids import unresolved_id
 from tt_edge.jobs import recovery
 from tt_edge.journal.folders import Folder, claim, folders, try_claim
@@ -18,7 +18,7 @@ from tt_sandbox.stack.nats_server import EmbeddedNats
 
 
 @pytest.fixture
-async def billing(nc: Client) -> AsyncIterator[FakeBilling]:
+async def billing(nc: LeanClient) -> AsyncIterator[FakeBilling]:
     fake = FakeBilling(nc)
     await fake.start()
     yield fake
@@ -44,7 +44,7 @@ def _held(journal: Journal) -> Folder:
 
 
 async def test_a_dead_epoch_is_published_resolved_closed_and_deleted(
-    nc: Client, billing: FakeBilling, tmp_path: Path
+    nc: LeanClient, billing: FakeBilling, tmp_path: Path
 ) -> None:
     dead = _crashed(tmp_path)
     await recovery.recover(nc, nc.jetstream(), _held(dead))
@@ -56,7 +56,7 @@ async def test_a_dead_epoch_is_published_resolved_closed_and_deleted(
 
 
 async def test_the_running_epoch_of_the_same_folder_is_left_alone(
-    nc: Client, billing: FakeBilling, tmp_path: Path
+    nc: LeanClient, billing: FakeBilling, tmp_path: Path
 ) -> None:
     dead = _crashed(tmp_path)
     running = Journal(_held(dead))
@@ -68,7 +68,7 @@ async def test_the_running_epoch_of_the_same_folder_is_left_alone(
 
 
 async def test_an_interrupted_recovery_done_again_has_the_same_effect(
-    nc: Client, billing: FakeBilling, tmp_path: Path
+    nc: LeanClient, billing: FakeBilling, tmp_path: Path
 ) -> None:
     # given a recovery that is stopped because billing doesn't see the events
     billing.lose = 3
@@ -88,7 +88,7 @@ async def test_an_interrupted_recovery_done_again_has_the_same_effect(
     assert {event.id: event.edge_seq for event in billing.events.values()} == {"a": 1, "c": 2, unresolved_id("b"): 3}
 
 
-async def test_it_waits_for_billing_and_for_the_broker(nc: Client, broker: EmbeddedNats, tmp_path: Path) -> None:
+async def test_it_waits_for_billing_and_for_the_broker(nc: LeanClient, broker: EmbeddedNats, tmp_path: Path) -> None:
     dead = _crashed(tmp_path)
     recovering = asyncio.create_task(recovery.recover(nc, nc.jetstream(timeout=1), _held(dead)))
     await asyncio.sleep(0.5)
@@ -102,7 +102,7 @@ async def test_it_waits_for_billing_and_for_the_broker(nc: Client, broker: Embed
 
 
 async def test_orphan_folders_are_recovered_and_removed_and_held_ones_are_not(
-    nc: Client, billing: FakeBilling, tmp_path: Path
+    nc: LeanClient, billing: FakeBilling, tmp_path: Path
 ) -> None:
     # given a live neighbour, a dead one and our own folder
     neighbour = Journal(claim(tmp_path))
@@ -124,7 +124,7 @@ async def test_orphan_folders_are_recovered_and_removed_and_held_ones_are_not(
     await asyncio.to_thread(neighbour.close)
 
 
-async def test_a_clean_drain_leaves_nothing_to_recover(nc: Client, billing: FakeBilling, tmp_path: Path) -> None:
+async def test_a_clean_drain_leaves_nothing_to_recover(nc: LeanClient, billing: FakeBilling, tmp_path: Path) -> None:
     journal = Journal(claim(tmp_path))
     journal.started(call("a"))
     settle(journal, "a")
@@ -135,7 +135,7 @@ async def test_a_clean_drain_leaves_nothing_to_recover(nc: Client, billing: Fake
 
 
 async def test_events_that_nobody_can_read_any_more_are_set_aside(
-    nc: Client, billing: FakeBilling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nc: LeanClient, billing: FakeBilling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given an epoch of which an early segment is damaged beyond its open calls
     monkeypatch.setattr(recovery, "GAP_WAIT_S", 0.3)

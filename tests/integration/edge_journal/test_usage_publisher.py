@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from tests.integration.edge_journal.fake_billing import FakeBilling
 from tests.unit.edge.journal.samples import call, settle
+from tt_common.bus.lean_client import LeanClient
 from tt_edge.clients import usage_publisher
 from tt_edge.clients.usage_publisher import UsagePublisher
 from tt_edge.journal.folders import claim
@@ -17,7 +17,7 @@ from tt_sandbox.stack.nats_server import EmbeddedNats
 
 
 @pytest.fixture
-async def billing(nc: Client) -> AsyncIterator[FakeBilling]:
+async def billing(nc: LeanClient) -> AsyncIterator[FakeBilling]:
     fake = FakeBilling(nc)
     await fake.start()
     yield fake
@@ -30,7 +30,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 @pytest.fixture
-async def publisher(nc: Client, journal: Journal) -> AsyncIterator[UsagePublisher]:
+async def publisher(nc: LeanClient, journal: Journal) -> AsyncIterator[UsagePublisher]:
     publisher = UsagePublisher(nc, journal, republish_after_s=2.0)
     task = asyncio.create_task(publisher.run())
     yield publisher
@@ -62,7 +62,7 @@ async def test_every_event_arrives_and_is_covered(
     assert (journal.depth, journal.unsettled_nanousd) == (0, 0)
 
 
-async def test_events_carry_cloud_event_headers(nc: Client, journal: Journal, publisher: UsagePublisher) -> None:
+async def test_events_carry_cloud_event_headers(nc: LeanClient, journal: Journal, publisher: UsagePublisher) -> None:
     _make(journal, publisher, "call1")
     await _until(lambda: publisher.pending == 0)
     message = await nc.jetstream().get_msg("USAGE", seq=1)
@@ -98,7 +98,7 @@ async def test_nothing_is_lost_when_the_broker_is_killed_and_restarted(
 
 
 async def test_an_event_that_the_broker_lost_is_published_again(
-    billing: FakeBilling, journal: Journal, publisher: UsagePublisher, nc: Client
+    billing: FakeBilling, journal: Journal, publisher: UsagePublisher, nc: LeanClient
 ) -> None:
     # given an event that the broker acknowledged and billing never saw (and a dedupe window that has passed)
     config = (await nc.jetstream().stream_info("USAGE")).config
@@ -113,7 +113,7 @@ async def test_an_event_that_the_broker_lost_is_published_again(
 
 
 async def test_a_full_stream_refuses_and_later_takes_them(
-    billing: FakeBilling, journal: Journal, publisher: UsagePublisher, nc: Client
+    billing: FakeBilling, journal: Journal, publisher: UsagePublisher, nc: LeanClient
 ) -> None:
     # given a stream with room for one message
     js = nc.jetstream()

@@ -10,7 +10,6 @@ from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 
 from tests.unit.common.waiting import until
-from tt_common.bus.connection import LeanClient
 from tt_common.bus.consumer import PullConsumer, StreamPosition, stream_sequence
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
@@ -288,18 +287,3 @@ async def test_the_sequence_of_a_message_is_what_its_metadata_says(nc: Client, j
     run(reading)
     await until(lambda: len(seen) == 2)
     assert seen == [(1, 1), (2, 2)]
-
-
-async def test_headers_are_read_as_nats_reads_them(nc: Client) -> None:
-    # given
-    subscription = await nc.subscribe("with.headers")
-
-    # when
-    headers = {"ce-id": "a:b", "ce-source": "münchen", "empty": "", "spaced": "  x y  "}
-    await nc.publish("with.headers", b"", headers=headers)
-
-    # then
-    message = await subscription.next_msg(2)
-    assert message.headers == {"ce-id": "a:b", "ce-source": "münchen", "empty": "", "spaced": "x y"}
-    raw = b"A: 1\r\nno colon\r\nin name: 2\r\n\xff: 3\r\nB:\t4\r\n\r\n"
-    assert LeanClient._parse_header_lines(raw) == Client._parse_header_lines(raw) == {"A": "1", "B": "4"}

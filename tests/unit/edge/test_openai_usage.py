@@ -92,6 +92,33 @@ def test_a_whole_answer_keeps_everything_but_model_and_cost() -> None:
     assert rendered == expected
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{\n  "model": "up",\n  "choices": [{"finish_reason": "up"}],\n  "usage": {\n "prompt_tokens": 1\n }\n}',
+        b'{"model":"up","choices":[{"usage":{"prompt_tokens":1}}],"usage":{"prompt_tokens":1}}',
+        b'{"usage":{"prompt_tokens":9},"model":"x","choices":[1],"model":"up","usage":{"prompt_tokens":1}}',
+        b'{"model":"up","choices":["\\"usage\\":{}"],"usage":{"prompt_tokens":1,"cost":5,"cost_details":{}}}',
+        b'{"model":"up","choices":[1],"usage":{ "prompt_tokens":1, "\\u0063ost":5 }}',
+        b'{"model":"\\u0075p","x":"up","choices":[1],"usage":{"prompt_tokens":1}}',
+        b'{"model":null,"choices":[null],"usage":{"prompt_tokens":1}}',
+    ],
+)
+def test_model_and_cost_are_set_wherever_their_text_stands_elsewhere_too(body: bytes) -> None:
+    # given
+    answer = parse_answer(body, "chat")
+    assert answer is not None
+
+    # when
+    rendered = json.loads(render_answer(answer, "asked", "0.5"))
+
+    # then
+    expected = json.loads(body)
+    expected["model"] = "asked"
+    expected["usage"]["cost"] = 0.5
+    assert rendered == expected
+
+
 def test_an_answer_without_usage_stays_without() -> None:
     for usage_field in (b"", b',"usage":null'):
         answer = parse_answer(b'{"choices":[]' + usage_field + b"}", "chat")

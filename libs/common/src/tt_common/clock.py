@@ -5,6 +5,7 @@ Durations are measured on `monotonic_s`, which never jumps; wall-clock times are
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 monotonic_s = time.monotonic
 
@@ -21,7 +22,12 @@ def to_datetime(milliseconds: int) -> datetime:
 
 def rfc3339(milliseconds: int) -> str:
     """Unix milliseconds as RFC 3339 with milliseconds and `Z`."""
-    return to_datetime(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    return f"{_rfc3339_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)  # most of what is written in a second is of that second
+def _rfc3339_second(second: int) -> str:
+    return datetime.fromtimestamp(second, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def month_of(milliseconds: int) -> str:

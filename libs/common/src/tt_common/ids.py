@@ -10,26 +10,28 @@ import time
 import uuid
 
 
-def uuid7() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+def uuid7_hex() -> str:
+    """The 32 hex digits of a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     random_bits = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & 0xFFFFFFFFFFFF) << 80
-    value |= 0x7 << 76
-    value |= ((random_bits >> 62) & 0xFFF) << 64
-    value |= 0b10 << 62
-    value |= random_bits & 0x3FFFFFFFFFFFFFFF
-    return uuid.UUID(int=value)
+    high = milliseconds << 16 | 0x7000 | random_bits >> 68
+    return f"{high & 0xFFFFFFFFFFFFFFFF:016x}{1 << 63 | random_bits & 0x3FFFFFFFFFFFFFFF:016x}"
 
 
 def new_id(prefix: str) -> str:
     """`prefix_` and the hex digits of a fresh UUIDv7; sorts by creation time within a prefix."""
-    return f"{prefix}_{uuid7().hex}"
+    return f"{prefix}_{uuid7_hex()}"
 
 
 def new_event_id() -> str:
     """The canonical text of a fresh UUIDv7, as `ce-id` and `Nats-Msg-Id` carry it."""
-    return str(uuid7())
+    digits = uuid7_hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def id_of_event(prefix: str, event_id: str) -> str:
+    """`prefix_` and the digits of an event's id: the name of something that belongs to one event alone."""
+    return f"{prefix}_{event_id.replace('-', '')}"
 
 
 def derived_event_id(*parts: str) -> str:

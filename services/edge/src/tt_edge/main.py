@@ -8,13 +8,13 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from nats.aio.client import Client
-
 from tt_common.bus.connection import connect
+from tt_common.bus.lean_client import LeanClient
 from tt_common.contracts.grants import CloseEpoch
 from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, RESPONSES_CACHE, USAGE
 from tt_common.deploy import require
 from tt_common.errors import DomainError
+from tt_common.garbage import freeze_long_lived
 from tt_common.log import configure_logging
 from tt_common.telemetry.setup import tracing_of
 from tt_common.telemetry.tracing import Tracing
@@ -54,7 +54,7 @@ class Worker:
     def __init__(self, settings: Settings, tracing: Tracing) -> None:
         self.settings = settings
         self.tracing = tracing
-        self.nc: Client | None = None
+        self.nc: LeanClient | None = None
         self.gateway: Gateway | None = None
 
     async def reconnected(self) -> None:
@@ -102,6 +102,7 @@ class Worker:
                 "recovery", recover_for_ever(nc, settings.journal_dir, folder, journal.boot_epoch, gateway.crash)
             ),
         ]
+        freeze_long_lived()
         app.gateway = gateway
         log.info(
             "edge ready", extra={"edge_id": journal.edge_id, "boot_epoch": journal.boot_epoch, "port": settings.port}
@@ -114,7 +115,7 @@ class Worker:
             await nc.close()
             await asyncio.to_thread(self.tracing.close)
 
-    def _gateway(self, nc: Client, journal: Journal, billing: BillingClient) -> Gateway:
+    def _gateway(self, nc: LeanClient, journal: Journal, billing: BillingClient) -> Gateway:
         settings = self.settings
         limits = Limits(
             key_prefixes=settings.key_prefixes,

@@ -48,7 +48,6 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
     loop = asyncio.get_running_loop()
     client = Http1Client(provider(server, between_bytes_timeout_s=30.0, first_byte_timeout_s=30.0), {})
     counts = {"whole": 0, "failed": 0, "cancelled": 0}
-    end = loop.time() + SOAK_S
 
     async def call() -> None:
         patience_s = random.choice([0.001, 0.01, HUNG_S, HUNG_S, HUNG_S])
@@ -76,6 +75,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
     tasks_before = asyncio.all_tasks()
     gc.collect()  # what earlier tests left in cycles
     connections_before = _connections()
+    end = loop.time() + SOAK_S
     working = [asyncio.create_task(worker()) for _ in range(TASKS)]
     await asyncio.sleep(SOAK_S / 2)
     half_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

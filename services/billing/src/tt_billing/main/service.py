@@ -4,7 +4,6 @@ Whatever fails later (NATS, PostgreSQL) is waited out; only what is missing at t
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -43,6 +42,7 @@ from tt_common.contracts.streams import BILLING, CATALOG, USAGE
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
 from tt_common.deploy import require
+from tt_common.garbage import freeze_long_lived
 from tt_common.telemetry.consuming import UsageMeter
 from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check, health_router
@@ -57,7 +57,6 @@ STOP_TIMEOUT_S = 10.0
 PUSH_PRICES_EVERY_S = 300.0
 PURGE_EVERY_S = 30.0
 FIRST_RECONCILIATION_AFTER_S = 60.0
-YOUNG_OBJECTS_MAX = 50_000
 """A batch makes tens of thousands of objects that die together: collecting in the midst of it finds nothing."""
 
 
@@ -113,8 +112,7 @@ class Service:
         server = self._server = RpcServer(nc, "billing", VERSION, self._tracing, self.metrics.observe_rpc)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS_MAX, 10, 10)
+        freeze_long_lived()
         log.info("billing serves")
 
     def _chores(self, context: Context, nc: Client) -> Chores:

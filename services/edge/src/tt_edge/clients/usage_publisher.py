@@ -14,12 +14,11 @@ from collections import deque
 from typing import Final
 
 import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from tt_common.bus import rpc
 from tt_common.bus.events import event_headers
+from tt_common.bus.lean_client import LeanClient
 from tt_common.clock import monotonic_s
 from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1
 from tt_common.contracts.grants import EPOCHS_BEAT, EpochBeat, EpochBeatReply
@@ -46,7 +45,7 @@ _CONNECTION_POLL_S: Final = 0.1
 class UsagePublisher:
     """Publishes what the journal has settled. `run` must be running; one for each journal."""
 
-    def __init__(self, nc: Client, journal: Journal, republish_after_s: float = REPUBLISH_AFTER_S) -> None:
+    def __init__(self, nc: LeanClient, journal: Journal, republish_after_s: float = REPUBLISH_AFTER_S) -> None:
         self._nc = nc
         self._journal = journal
         self._republish_after_s = republish_after_s
@@ -94,7 +93,7 @@ class UsagePublisher:
         return self._journal.depth == 0
 
     async def _subscribe(self) -> Subscription:
-        return await self._nc.subscribe(f"{self._inbox}.*", cb=self._acknowledged, pending_msgs_limit=4 * IN_FLIGHT_MAX)
+        return await self._nc.subscribe_direct(f"{self._inbox}.*", self._acknowledged)
 
     async def _send_loop(self) -> None:
         while True:
@@ -128,17 +127,17 @@ class UsagePublisher:
         except (nats.errors.Error, OSError) as error:
             self._failed(token, repr(error))
 
-    async def _acknowledged(self, message: Msg) -> None:
-        token = message.subject.rpartition(".")[2]
+    def _acknowledged(self, subject: str, data: bytes) -> None:
+        token = subject.rpartition(".")[2]
         # A PubAck is {"stream":…,"seq":…}; a refusal has "error"; no stream at all is an empty message with status 503.
-        if message.data and b'"error"' not in message.data:
+        if data and b'"error"' not in data:
             entry = self._in_flight.pop(token, None)
             if entry is not None:
                 entry.queued = False
             self._backoff_s = 0.0
             self._wake.set()
         else:
-            self._failed(token, message.data.decode("utf-8", "replace") or "no stream answers")
+            self._failed(token, data.decode("utf-8", "replace") or "no stream answers")
 
     def _failed(self, token: str, reason: str) -> None:
         """Back to the front of the queue, and slower from now on."""

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from tt_common.clock import monotonic_s
 from tt_edge.domain.refusals import body_too_large, invalid_request
 
 Scope = MutableMapping[str, Any]
@@ -14,8 +15,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-WATCH_AFTER_S: Final = 0.02
-"""Most answers are faster than this; watching for a disconnect costs a task, so it starts late."""
+ATTENTION_AFTER_S: Final = 0.02
+"""Quick answers are over by then; watching for a disconnect costs a task and stalls a timer, so both start late."""
 STALLED_S: Final = 60.0
 """A client that takes no bytes for so long has left, whatever its connection says."""
 STALL_CHECK_S: Final = 15.0
@@ -36,9 +37,9 @@ class Exchange:
         "_raw_headers",
         "_receive",
         "_send",
-        "_stall_timer",
         "_timer",
         "_watcher",
+        "_watching",
         "_writing_since",
         "client",
         "gone",
@@ -68,8 +69,8 @@ class Exchange:
         self._patience: asyncio.Timeout | None = None
         self._drain_s: float | None = None
         self._writing_since = 0.0
-        self._stall_timer: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._watching = False
         self._watcher: asyncio.Task[None] | None = None
 
     def header(self, name: bytes) -> str | None:
@@ -106,11 +107,13 @@ class Exchange:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def watch_disconnect(self) -> None:
-        """From soon on, notice when the client leaves. Call after the body was read; `end` stops it."""
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start_watcher)
+        """From soon on, notice when the client leaves. Call after the body was read, before `be_patient`; `end` stops it."""
+        self._watching = True
 
-    def _start_watcher(self) -> None:
-        self._watcher = asyncio.create_task(self._watch())
+    def _attend(self) -> None:
+        if self._watching:
+            self._watcher = asyncio.create_task(self._watch())
+        self._timer = asyncio.get_running_loop().call_later(STALL_CHECK_S, self._check_stall)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -121,8 +124,8 @@ class Exchange:
     def be_patient(self, limit: asyncio.Timeout, drain_s: float | None) -> None:
         """Let `limit` run out `drain_s` after the client has left (None: never), and at once where a write is stalled."""
         self._patience, self._drain_s = limit, drain_s
-        if self._stall_timer is None:
-            self._stall_timer = asyncio.get_running_loop().call_later(STALL_CHECK_S, self._check_stall)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(ATTENTION_AFTER_S, self._attend)
         if self.gone:
             self._hurry()
 
@@ -132,8 +135,8 @@ class Exchange:
 
     def _check_stall(self) -> None:
         loop = asyncio.get_running_loop()
-        self._stall_timer = loop.call_later(STALL_CHECK_S, self._check_stall)
-        if self._writing_since and loop.time() - self._writing_since > STALLED_S and self._patience is not None:
+        self._timer = loop.call_later(STALL_CHECK_S, self._check_stall)
+        if self._writing_since and monotonic_s() - self._writing_since > STALLED_S and self._patience is not None:
             self.gone = True
             self._patience.reschedule(loop.time())
 
@@ -152,7 +155,7 @@ class Exchange:
         """Send a part of the body."""
         self.keep(data)
         if not self.gone:
-            self._writing_since = asyncio.get_running_loop().time()
+            self._writing_since = monotonic_s()
             try:
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
             finally:
@@ -177,8 +180,6 @@ class Exchange:
 
     def end(self) -> None:
         """Stop watching."""
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:

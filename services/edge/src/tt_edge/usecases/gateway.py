@@ -5,7 +5,7 @@ import msgspec
 from tt_common.clock import monotonic_s, now_ms
 from tt_common.contracts.events import Attempt, UsageEvent
 from tt_common.contracts.records import KeyRecord, ModelRecord, Route
-from tt_common.ids import new_event_id, new_id
+from tt_common.ids import id_of_event, new_event_id
 from tt_common.rating import Price
 from tt_common.telemetry.context import TraceContext
 from tt_common.telemetry.tracing import UNTRACED, Tracing
@@ -104,7 +104,7 @@ class Call:
 
     def __init__(self, endpoint: str) -> None:
         self.id = new_event_id()
-        self.hold_id = new_id("hold")
+        self.hold_id = id_of_event("hold", self.id)
         self.endpoint = endpoint
         self.started_at = monotonic_s()
         self.started_at_ms = now_ms()

@@ -8,10 +8,22 @@ from tt_common.rating import Usage
 from tt_edge.protocols.openai.usage import parse_usage, with_cost
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """A provider's JSON answer. `usage` is None where it had no usable figure."""
+class _Fields(msgspec.Struct):
+    """The fields that are read, as they stand in the body; empty where absent."""
 
-    fields: dict[str, msgspec.Raw]
+    model: msgspec.Raw = msgspec.Raw()
+    usage: msgspec.Raw = msgspec.Raw()
+    choices: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A provider's JSON answer. `usage` is None where it had no usable figure; the other fields as they stand in `body`."""
+
+    body: bytes
+    raw_model: bytes
+    raw_usage: bytes
+    raw_choices: bytes
     usage: Usage | None
 
 
@@ -26,28 +38,29 @@ class _Choice(msgspec.Struct):
     message: _Message | None = None
 
 
-_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_decoder = msgspec.json.Decoder(_Fields)
+_all_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _choices_decoder = msgspec.json.Decoder(list[_Choice] | None)
 
 
 def parse_answer(body: bytes, kind: str) -> Answer | None:
     """The answer, or None where the body is not one (then another provider may be tried)."""
     try:
-        fields = _fields_decoder.decode(body)
+        fields = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if ("choices" if kind == "chat" else "data") not in fields:
+    choices, raw_usage = bytes(fields.choices), bytes(fields.usage)
+    if not (choices if kind == "chat" else bytes(fields.data)):
         return None
-    raw_usage = fields.get("usage")
-    return Answer(fields, None if raw_usage is None else parse_usage(raw_usage))
+    return Answer(body, bytes(fields.model), raw_usage, choices, parse_usage(raw_usage) if raw_usage else None)
 
 
 def answer_texts(answer: Answer) -> list[str]:
     """Everything the model wrote, for counting where the provider reported no usage."""
     try:
-        choices = _choices_decoder.decode(answer.fields.get("choices", b"[]")) or []
+        choices = _choices_decoder.decode(answer.raw_choices or b"[]") or []
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return [bytes(answer.fields["choices"]).decode(errors="replace")]
+        return [answer.raw_choices.decode(errors="replace")]
     texts: list[str] = []
     for choice in choices:
         if choice.message is not None:
@@ -61,10 +74,21 @@ def answer_texts(answer: Answer) -> list[str]:
 
 def render_answer(answer: Answer, model: str, cost_usd: str) -> bytes:
     """The body for the client."""
-    fields = answer.fields
-    if "model" in fields:
-        fields["model"] = msgspec.Raw(msgspec.json.encode(model))
-    raw_usage = fields.get("usage")
-    if raw_usage is not None and bytes(raw_usage)[:1] == b"{":
-        fields["usage"] = with_cost(raw_usage, cost_usd)
+    changes: dict[str, tuple[bytes, bytes]] = {}
+    if answer.raw_model:
+        changes["model"] = (answer.raw_model, msgspec.json.encode(model))
+    if answer.raw_usage[:1] == b"{":
+        changes["usage"] = (answer.raw_usage, with_cost(answer.raw_usage, cost_usd))
+    body = answer.body
+    for old, new in changes.values():
+        if body.count(old) != 1:  # it stands elsewhere too, so only a parser knows which one is meant
+            return _rendered(answer.body, changes)
+        body = body.replace(old, new)
+    return body
+
+
+def _rendered(body: bytes, changes: dict[str, tuple[bytes, bytes]]) -> bytes:
+    fields = _all_fields_decoder.decode(body)
+    for name, (_, new) in changes.items():
+        fields[name] = msgspec.Raw(new)
     return msgspec.json.encode(fields)

@@ -193,7 +193,7 @@ class StreamTap:
 
     def _with_cost(self, frame: bytes, cost_usd: str) -> bytes:
         fields = _fields_decoder.decode(frame[5:].strip())
-        fields["usage"] = with_cost(fields["usage"], cost_usd)
+        fields["usage"] = msgspec.Raw(with_cost(bytes(fields["usage"]), cost_usd))
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
 
