@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import nats.errors
 
 from tt_common.bus.lean_client import LeanClient
-
 from tt_common.contracts.nats_users import inbox_prefix
 
 log = logging.getLogger(__name__)
