@@ -18,6 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from tt_common.db import provision
 from tt_sandbox.stack.ports import HOST, is_free, pick_free
 from tt_sandbox.stack.process import POLL_S, ChildProcess, StartError, log_tail
 
@@ -107,30 +108,20 @@ class EmbeddedPostgres:
     def create_role(self, role: str, password: str) -> None:
         """Creates a login role without further rights, or sets its password. Idempotent."""
         with self._superuser() as connection:
-            # A failing statement would be logged with the password in it.
-            connection.execute("SET log_min_error_statement = panic")
-            exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-            statement = "ALTER ROLE {} WITH LOGIN PASSWORD {}" if exists else "CREATE ROLE {} WITH LOGIN PASSWORD {}"
-            connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
+            provision.create_role(connection, role, password)
 
     def create_database(self, database: str, owner: str, *, may_connect: tuple[str, ...] = ()) -> None:
         """Creates a database that only `owner`, `may_connect` and the superuser may open. Idempotent."""
         with self._superuser() as connection:
-            name = sql.Identifier(database)
-            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
-            if not exists:
-                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(owner)))
-            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-            for role in may_connect:
-                connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+            provision.create_database(connection, database, owner, may_connect)
 
     def drop_database(self, database: str) -> None:
         """Drops a database, ending its connections; does nothing when there is none."""
         with self._superuser() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
-    def _superuser(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(self.superuser_url(), autocommit=True, connect_timeout=5)
+    def _superuser(self) -> provision.Superuser:
+        return provision.as_superuser(self.superuser_url())
 
     def _waits_for_old_backends(self) -> bool:
         """After a SIGKILL a backend forked at that very moment holds the shared memory until it notices."""
