@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from nats.aio.client import Client
 
+from tt_common.bus import rpc
+from tt_common.bus.connection import connect
 from tt_common.bus.rpc import RpcServer, call
 from tt_common.errors import DomainError, Unavailable
+from tt_sandbox.stack.nats_server import EmbeddedNats
 
 SUBJECT = "echo.rpc.v1.say"
 
@@ -176,3 +180,22 @@ async def test_requests_are_served_side_by_side_and_end_before_stop_returns(nc: 
 
     # then both were answered
     assert {said.text for said in await asyncio.gather(*calls)} == {"a", "b"}
+
+
+async def test_a_server_whose_broker_is_gone_stops_without_an_error_and_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr(rpc, "STOP_TIMEOUT_S", 0.2)
+    broker = EmbeddedNats(tmp_path)
+    broker.start()
+    nc = await connect(broker.url, "tests")
+    server = RpcServer(nc, "echo", "1.0.0")
+    server.method(SUBJECT, Say, echo)
+    await server.start()
+    broker.stop()
+
+    # when, then
+    async with asyncio.timeout(2):
+        await server.stop()
+        await nc.close()

@@ -27,6 +27,7 @@ from tt_common.telemetry.tracing import UNTRACED, Tracing
 log = logging.getLogger(__name__)
 
 IN_FLIGHT_MAX = 4096
+STOP_TIMEOUT_S = 5.0
 
 RequestT = TypeVar("RequestT", bound=msgspec.Struct)
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
@@ -116,7 +117,12 @@ class RpcServer:
     async def stop(self) -> None:
         """Stop taking requests, let those in flight finish."""
         if self._service is not None:
-            await self._service.stop()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._service.stop()
+            # RuntimeError is what uvloop says when nats-py writes to the lost connection.
+            except (nats.errors.Error, OSError, RuntimeError, TimeoutError) as error:
+                log.info("rpc ends without its broker", extra={"error": repr(error)})
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=10)
 
