@@ -18,6 +18,9 @@ def main() -> int:
     """The command; its exit status."""
     parser = argparse.ArgumentParser(prog="tt_common.teams", description=__doc__)
     parser.add_argument("--exports", action="store_true", help="print what the product's account must export, and end")
+    parser.add_argument(
+        "--create", action="store_true", help="make the files that NATS includes, without any team, and end"
+    )
     parser.add_argument("--folder", type=Path, help="where teams.json and teams.conf lie")
     parser.add_argument("--server", default="127.0.0.1:4222", help="host:port of NATS (default %(default)s)")
     parser.add_argument(
@@ -28,6 +31,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.exports:
         print("exports:", product_exports())
+        return 0
+    if arguments.create and arguments.folder is not None:
+        TeamFiles(arguments.folder).create()
         return 0
     if arguments.folder is None or arguments.reload is None or arguments.name is None:
         parser.error("NAME, --folder and --reload are needed")
