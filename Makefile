@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key events team test check format bench generate lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key events team test check format bench generate env trial lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,14 @@ bench: setup ## the edge against a bare passthrough, side by side, and billing (
 generate: setup ## write settings tables, event schemas and API documents anew
 	@for part in settings_tables schemas asyncapi event_samples openapi nats_users; do $(BIN)/python -m tests.tidy.$$part --write || exit 1; done
 
+env: ## write .env with random passwords for docker compose; never overwrites one
+	@deploy/compose/make-env
+
+trial: setup ## docker compose up with three edges, and what breaks when an edge is killed and all is rolled (needs Docker, make env)
+	@$(BIN)/python -m tests.compose.trial
+
 lock: setup ## compile requirements/*.in to *.txt with hashes
+	$(COMPILE) requirements/services.in -o requirements/services.txt
 	$(COMPILE) requirements/runtime.in -o requirements/runtime.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 
