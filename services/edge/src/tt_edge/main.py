@@ -8,6 +8,8 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from prometheus_client import generate_latest
+
 from tt_common.bus.connection import connect
 from tt_common.bus.lean_client import LeanClient
 from tt_common.contracts.grants import CloseEpoch
@@ -15,7 +17,6 @@ from tt_common.contracts.streams import CATALOG, IDEMPOTENCY, KEYS, RESPONSES, R
 from tt_common.deploy import require
 from tt_common.errors import DomainError
 from tt_common.garbage import freeze_long_lived
-from tt_common.log import configure_logging
 from tt_common.telemetry.setup import tracing_of
 from tt_common.telemetry.tracing import Tracing
 from tt_common.web.health import Check
@@ -41,6 +42,8 @@ from tt_edge.settings import Settings
 from tt_edge.store.catalog import Catalog
 from tt_edge.store.keys import KeyDirectory
 from tt_edge.usecases.gateway import Gateway, Limits
+from tt_edge.workers.place import Place, bound
+from tt_edge.workers.siblings import Answer, Question, Siblings
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +54,32 @@ SHUTDOWN_S = 5.0
 class Worker:
     """One edge worker while it runs."""
 
-    def __init__(self, settings: Settings, tracing: Tracing) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing, place: Place | None) -> None:
         self.settings = settings
+        self.place = place
         self.tracing = tracing
         self.nc: LeanClient | None = None
         self.gateway: Gateway | None = None
+        self.registry = new_registry()
+        self.registry.register(EdgeCollector(lambda: self.gateway, self.connected))
+        self.checks: dict[str, Check] = {"nats": self.check_nats, "config": self.check_loaded}
+        self.siblings: Siblings | None = None
+        if place is not None:
+            answers: dict[Question, Answer] = {"metrics": self.own_metrics, "ready": self.own_readiness}
+            self.siblings = Siblings(place.index, place.workers, place.sockets_dir, answers)
+
+    def app(self) -> EdgeApp:
+        """In a group, health and metrics are the group's."""
+        if self.siblings is None:
+            return EdgeApp(self.lifespan, self.checks, self.registry)
+        return EdgeApp(self.lifespan, {"workers": self.siblings.check_ready}, self.siblings.metrics)
+
+    async def own_metrics(self) -> bytes:
+        return generate_latest(self.registry)
+
+    async def own_readiness(self) -> bytes:
+        reasons = [f"{name}: {reason}" for name, check in self.checks.items() if (reason := await check())]
+        return ", ".join(reasons).encode()
 
     async def reconnected(self) -> None:
         """NATS is back: read at once what was missed."""
@@ -104,13 +128,18 @@ class Worker:
         ]
         freeze_long_lived()
         app.gateway = gateway
-        log.info(
-            "edge ready", extra={"edge_id": journal.edge_id, "boot_epoch": journal.boot_epoch, "port": settings.port}
-        )
+        facts = {"edge_id": journal.edge_id, "boot_epoch": journal.boot_epoch, "port": settings.port}
+        if self.siblings is not None and self.place is not None:
+            await self.siblings.start()
+            self.place.tell_ready()
+            facts["worker"] = self.place.index
+        log.info("edge ready", extra=facts)
         try:
             yield
         finally:
             await self._down(gateway, journal, billing, tasks)
+            if self.siblings is not None:
+                self.siblings.stop()
             folder.release()
             await nc.close()
             await asyncio.to_thread(self.tracing.close)
@@ -192,12 +221,9 @@ def _supervised(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None
     return task
 
 
-def main() -> int:
-    settings = Settings()  # pyright: ignore[reportCallIssue]  (values come from the environment)
-    configure_logging(settings.log_level)
-    worker = Worker(settings, tracing_of("tokentally-edge"))
-    checks: dict[str, Check] = {"nats": worker.check_nats, "config": worker.check_loaded}
-    registry = new_registry()
-    registry.register(EdgeCollector(lambda: worker.gateway, worker.connected))
-    serve(EdgeApp(worker.lifespan, checks, registry), settings.host, settings.port, grace_s=settings.grace_s)
+def main(settings: Settings, place: Place | None) -> int:
+    """One worker, until SIGTERM. Without a `place` it is its own group."""
+    worker = Worker(settings, tracing_of("tokentally-edge"), place)
+    listener = bound(settings.host, settings.port) if place is not None else None
+    serve(worker.app(), settings.host, settings.port, grace_s=settings.grace_s, listener=listener)
     return 0

@@ -8,14 +8,22 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tt_edge.crash_points import CrashPoint
 
+WORKERS_MAX = 64
+
 
 class Settings(BaseSettings):
-    """One edge worker. Durations in seconds, sizes in bytes, money in nanoUSD."""
+    """One edge. Sizes and sums are for each of its workers. Durations in seconds, sizes in bytes, money in nanoUSD."""
 
     model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, description="port to listen on")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=WORKERS_MAX,
+        description="processes behind the one port, each its own journal; see docs/operations.md",
+    )
     nats_url: str = Field(description="NATS with credentials, nats://user:password@host:port")
     journal_dir: Path = Field(description="root folder of the journals; on a disk that outlives the process")
     log_level: str = Field("INFO", description="log level")

@@ -5,11 +5,15 @@ proxy, gets the 404 of a path that doesn't exist.
 """
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+
+MetricsSource = CollectorRegistry | Callable[[], Awaitable[bytes]]
+"""This process's registry, or a function that says the text of several processes."""
 
 PATH: Final = "/metrics"
 _FORWARDED: Final = ("x-forwarded-for", "forwarded", "x-real-ip")
@@ -22,7 +26,7 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def metrics_router(registry: CollectorRegistry) -> APIRouter:
+def metrics_router(source: MetricsSource) -> APIRouter:
     """The route for /metrics."""
     router = APIRouter(include_in_schema=False)
 
@@ -30,7 +34,8 @@ def metrics_router(registry: CollectorRegistry) -> APIRouter:
     async def metrics(request: Request) -> Response:
         if not from_neighbour(request):
             raise HTTPException(404)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        text = generate_latest(source) if isinstance(source, CollectorRegistry) else await source()
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -1,13 +1,20 @@
 """Run an ASGI app on uvicorn with uvloop and httptools, without access logs (they cost more than the call)."""
 
-from typing import Any
+import socket
+import sys
+from typing import Any, Final
 
 import uvicorn
 
+START_FAILED: Final = 3
 
-def serve(app: Any, host: str, port: int, *, grace_s: int = 30) -> None:
-    """Serve until SIGTERM or SIGINT; then stop accepting and give open responses `grace_s` to end."""
-    uvicorn.run(
+
+def serve(app: Any, host: str, port: int, *, grace_s: int = 30, listener: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; then stop accepting and give open responses `grace_s` to end. Exits with 3 where it can't start.
+
+    With a `listener`, a bound socket, that one is served and closed in the end; `host` and `port` are then its own.
+    """
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -24,3 +31,10 @@ def serve(app: Any, host: str, port: int, *, grace_s: int = 30) -> None:
         timeout_graceful_shutdown=grace_s,
         backlog=4096,
     )
+    server = uvicorn.Server(config)
+    try:
+        server.run(None if listener is None else [listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises the signal again that it has obeyed
+    if not server.started:
+        sys.exit(START_FAILED)

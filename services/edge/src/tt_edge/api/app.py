@@ -8,14 +8,13 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message
 
 from tt_common.errors import DomainError
 from tt_common.ids import new_event_id
 from tt_common.web.health import Check, health_router
-from tt_common.web.metrics import metrics_router
+from tt_common.web.metrics import MetricsSource, metrics_router
 from tt_edge.api.models import models_router
 from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
 from tt_edge.protocols.openai.errors import error_body, error_headers, error_status
@@ -34,7 +33,7 @@ class EdgeApp:
         self,
         lifespan: Callable[["EdgeApp"], AsyncIterator[None]],
         checks: dict[str, Check],
-        registry: CollectorRegistry,
+        metrics: MetricsSource,
     ) -> None:
         from contextlib import asynccontextmanager
 
@@ -45,7 +44,7 @@ class EdgeApp:
             async for _ignored in lifespan(self):
                 yield
 
-        self._rest: ASGIApp = rest_app(self, run, checks, registry)
+        self._rest: ASGIApp = rest_app(self, run, checks, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
@@ -76,11 +75,11 @@ def _with_request_id(send: Send) -> Callable[[Message], Awaitable[None]]:
     return sending
 
 
-def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check], registry: CollectorRegistry) -> FastAPI:
+def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check], metrics: MetricsSource) -> FastAPI:
     """Health, metrics, models, and every path that is none of ours."""
     app = FastAPI(title="TokenTally edge", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(health_router(checks))
-    app.include_router(metrics_router(registry))
+    app.include_router(metrics_router(metrics))
     app.include_router(models_router(edge))
 
     @app.exception_handler(DomainError)

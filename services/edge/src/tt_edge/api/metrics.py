@@ -15,7 +15,9 @@ CALL_LABELS = ("model", "provider", "endpoint", "outcome")
 
 
 class EdgeCollector(Collector):
-    """Asks `gateway` for the gateway; before there is one (and after), there is only `tokentally_edge_serving` 0."""
+    """Asks `gateway` for the gateway; before there is one (and after), there are only `tokentally_edge_serving` 0 and what
+    doesn't need it.
+    """
 
     def __init__(self, gateway: Callable[[], Gateway | None], connected: Callable[[], bool]) -> None:
         self._gateway = gateway
@@ -24,6 +26,9 @@ class EdgeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every family, with its values of now."""
         gateway = self._gateway()
+        yield _gauge(
+            "worker_up", "1 where the worker answers; 0 where another one of its group says that it doesn't", 1
+        )
         yield _gauge("serving", "1 while calls are taken", int(gateway is not None))
         yield _gauge("nats_connected", "1 while connected to NATS", int(self._connected()))
         if gateway is not None:
