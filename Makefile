@@ -9,6 +9,11 @@ SETUP_STAMP := $(VENV)/.installed
 NODE_TESTS := tests/conformance/node
 NODE_STAMP := $(NODE_TESTS)/node_modules/.installed
 TESTS ?= tests/unit tests/tidy tests/integration tests/conformance tests/e2e tests/fault
+# Two processes, each with servers of its own; TEST_PROCESSES=0 runs all in one, as a debugger wants it.
+TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/pytest -n $(TEST_PROCESSES) --no-loadscope-reorder
+# The tests start services by the dozen: bytecode is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 # The newest Python that the lock file covers; else whatever python3 is.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -62,8 +67,8 @@ team: installed ## NATS credentials for an internal team: NAME=analytics (ARGS=-
 	@$(BIN)/python -m tt_sandbox.stack.team $(NAME) $(ARGS)
 
 test: setup node-packages ## all tests, against real NATS and PostgreSQL
-	@if command -v node >/dev/null; then $(BIN)/pytest $(wildcard $(TESTS)); \
-	else echo "node is missing: the Node SDK's tests are deselected"; $(BIN)/pytest -m "not node" $(wildcard $(TESTS)); fi
+	@if command -v node >/dev/null; then $(PYTEST) $(wildcard $(TESTS)); \
+	else echo "node is missing: the Node SDK's tests are deselected"; $(PYTEST) -m "not node" $(wildcard $(TESTS)); fi
 
 check: setup ## lint, formatting, types, layers, then the tests: what CI runs
 	$(BIN)/ruff check .

@@ -1,12 +1,14 @@
-"""The running product, started once for all tests that share it."""
+"""The running product, started once for all tests that share it; and how several test processes share the tests."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from tests.support.product import Product
+from tests.support.side_by_side import ByServers, longest_first
 
 EDGES = 2
 
@@ -14,6 +16,15 @@ EDGES = 2
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
+    return ByServers(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,10 @@ from tests.fault.world import World
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
-        first = int(os.environ.get("TT_FAULT_SEED") or random.randrange(1_000_000))
+        # Test processes that run side by side must come to the same names: they share the run's id.
+        run = getattr(metafunc.config, "workerinput", {}).get("testrunuid")
+        chance = random.Random(f"{run} {metafunc.definition.nodeid}" if run else None)
+        first = int(os.environ.get("TT_FAULT_SEED") or chance.randrange(1_000_000))
         rounds = int(os.environ.get("TT_FAULT_ROUNDS") or 1)
         metafunc.parametrize("seed", [pytest.param(first + i, id=f"seed{first + i}") for i in range(rounds)])
 
