@@ -88,6 +88,7 @@ class Deployment:
     billing: FakeBilling
     app_url: str
     owner_url: str
+    superuser_url: str
     log_path: Path
     process: subprocess.Popen[bytes] | None = None
 
@@ -205,6 +206,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             billing=billing,
             app_url=env["CONSOLE_DATABASE_URL"],
             owner_url=env["CONSOLE_OWNER_DATABASE_URL"],
+            superuser_url=postgres.superuser_url(),
             log_path=folder / "console.log",
         )
         deployed.command("migrate")

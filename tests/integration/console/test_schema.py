@@ -17,5 +17,6 @@ def test_the_migrations_make_the_tables_that_the_code_uses(deployment: Deploymen
     finally:
         engine.dispose()
 
-    # Indexes are the migrations' own business.
-    assert [difference for difference in differences if difference[0] != "remove_index"] == []
+    # Indexes are the migrations' own business, and the months of `usage` are made as they come.
+    unexpected = [difference for difference in differences if difference[0] != "remove_index"]
+    assert [d for d in unexpected if not (d[0] == "remove_table" and d[1].name.startswith("usage_20"))] == []

@@ -41,6 +41,7 @@ from tt_console.jobs.measure import measure_for_ever
 from tt_console.jobs.outbox import drain_outbox
 from tt_console.jobs.repair import RepairJob
 from tt_console.jobs.sweep import sweep_expired
+from tt_console.jobs.usage_months import make_usage_months
 from tt_console.settings import ConsoleSettings
 from tt_console.store import tables
 from tt_console.store.database import PostgresDatabase
@@ -143,6 +144,7 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
         asyncio.create_task(relay.run(stopping)),
         asyncio.create_task(RepairJob(database, nc).run(stopping)),
         asyncio.create_task(sweep_expired(database, stopping)),
+        asyncio.create_task(make_usage_months(database, stopping)),
         asyncio.create_task(measure_for_ever(engine, nc, metrics, meter, stopping)),
         asyncio.create_task(consumer.run()),
     ]

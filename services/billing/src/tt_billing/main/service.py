@@ -30,7 +30,6 @@ from tt_billing.settings import Settings
 from tt_billing.store.database import PostgresDatabase
 from tt_billing.store.outbox import OUTBOX
 from tt_billing.store.positions import read_position
-from tt_billing.store.rows import run
 from tt_billing.usecases.context import Context, steady_clock
 from tt_billing.usecases.grant_batch import GrantBatch
 from tt_billing.usecases.metrics import BillingMetrics
@@ -41,6 +40,7 @@ from tt_common.bus.rpc import RpcServer
 from tt_common.contracts.streams import BILLING, CATALOG, USAGE
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
+from tt_common.db.rows import run
 from tt_common.deploy import require
 from tt_common.garbage import freeze_long_lived
 from tt_common.telemetry.consuming import UsageMeter

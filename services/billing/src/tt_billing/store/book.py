@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.book import Book, Grant, Hold, KeyMonth, KeyWindow, Wallet
 from tt_billing.store.outbox import enqueue_events
-from tt_billing.store.rows import array, columns, copy_rows, quoted, run, unnest, upsert_sql
+from tt_common.db.rows import array, columns, copy_rows, quoted, run, unnest, upsert_sql
 
 _LEDGER: Final = {
     "transaction_id": "uuid",

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 
 async def advance_clock(connection: AsyncConnection, elapsed_ms: int) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tt_billing.domain.records import BookedUsage
 from tt_billing.store import book, epochs, grants, ledger, outbox, positions, prices, quarantine, reconcile, replay
 from tt_billing.store import usage_events as usage
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 from tt_common.errors import Unavailable
 
 log = logging.getLogger(__name__)

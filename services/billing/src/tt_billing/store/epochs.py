@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.records import Gap
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 WALK_MAX: Final = 50_000
 """Sequences looked at in one advance; a longer backlog takes several."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.records import OtherGrant
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 SWEEP_MAX = 500
 

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.book import Wallet
 from tt_billing.domain.records import RequestBefore
-from tt_billing.store.rows import run
 from tt_common.contracts.wallets import Entry
+from tt_common.db.rows import run
 
 _ENTRY = (
     "SELECT seq, CAST(transaction_id AS text) AS transaction_id, kind, debit, credit, amount_nanousd, source, source_id, details,"

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 
 class Measures(msgspec.Struct, frozen=True):

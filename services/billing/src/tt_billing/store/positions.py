@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.store.rows import run
 from tt_common.bus.consumer import StreamPosition
+from tt_common.db.rows import run
 
 
 async def read_position(connection: AsyncConnection, stream: str) -> StreamPosition | None:

@@ -7,10 +7,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.store.outbox import OUTBOX
-from tt_billing.store.rows import run
 from tt_common.contracts.records import PriceRecord, price_key
 from tt_common.contracts.streams import CATALOG
 from tt_common.db.outbox import OutboxMessage, enqueue
+from tt_common.db.rows import run
 from tt_common.rating import Price
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.records import Poison, Quarantined
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 _COLUMNS: Final = ", ".join(Quarantined.__struct_fields__)
 

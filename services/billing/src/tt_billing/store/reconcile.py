@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.records import Difference
 from tt_billing.store.replay import compare, replay_differences
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 _TRANSFERS: Final = """
 SELECT 'seq ' || seq AS what, 'a known kind of transfer' AS expected, kind || ': ' || debit || ' to ' || credit AS found

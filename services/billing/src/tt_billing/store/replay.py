@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.records import Difference
-from tt_billing.store.rows import run
+from tt_common.db.rows import run
 
 DIFFERENCES_MAX: Final = 100
 

@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_billing.domain.records import BookedUsage, TwinRow, UsageRow
-from tt_billing.store.rows import array, copy_rows, run
+from tt_common.db.rows import array, copy_rows, run
 
 POSITIONS_LOCK: Final = 7_305_020
 READ_AHEAD: Final = 1000

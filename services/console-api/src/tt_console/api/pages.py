@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Generic, Literal, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel
@@ -45,15 +46,18 @@ def number_cursor(cursor: str | None) -> int | None:
     return int(cursor)
 
 
-def timed_cursor(cursor: str | None) -> tuple[int, str] | None:
-    """A cursor `<Unix ms>_<id>`. Raises invalid_cursor."""
+def timed_cursor(cursor: str | None) -> tuple[int, UUID] | None:
+    """A cursor `<Unix ms>_<UUID>`. Raises invalid_cursor."""
     if cursor is None:
         return None
-    milliseconds, separator, name = cursor.partition("_")
-    number = number_cursor(milliseconds) if separator and milliseconds else None
-    if number is None or not name or "\x00" in name:
-        raise _invalid()
-    return number, name
+    milliseconds, _, name = cursor.partition("_")
+    number = number_cursor(milliseconds)
+    try:
+        event_id = UUID(name)
+    except ValueError:
+        raise _invalid() from None
+    assert number is not None
+    return number, event_id
 
 
 def text_cursor(cursor: str | None) -> str | None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -171,7 +172,7 @@ async def _csv_lines(context: Context, wanted: UsageFilter) -> AsyncIterator[str
     columns = [*CallOut.model_fields]
     columns.remove("object")
     yield ",".join(columns) + "\r\n"
-    before: tuple[int, str] | None = None
+    before: tuple[int, UUID] | None = None
     for _ in range(CSV_ROWS_MAX // CSV_PAGE):
         async with context.database.reading() as connection:
             rows = await list_usage(connection, wanted, CSV_PAGE, before)
@@ -187,7 +188,7 @@ async def _csv_lines(context: Context, wanted: UsageFilter) -> AsyncIterator[str
 def _call_out(row: UsageRow) -> CallOut:
     values = msgspec.structs.asdict(row)
     return CallOut(
-        request_id=row.event_id,
+        request_id=str(row.event_id),
         cost_usd=format_usd(row.cost_nanousd),
         started_at=time_text(row.started_at_ms),
         finished_at=time_text(row.finished_at_ms),

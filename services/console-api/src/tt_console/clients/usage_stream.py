@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import nats.js.errors
@@ -57,6 +58,8 @@ class JetStreamUsage:
 def decode_usage(data: bytes) -> UsageEvent | None:
     """None for what is no usage event."""
     try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        event = _decoder.decode(data)
+        UUID(event.id)
+    except (msgspec.DecodeError, ValueError):
         return None
+    return event

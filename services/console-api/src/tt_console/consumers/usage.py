@@ -9,7 +9,7 @@ import time
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tt_common.bus.consumer import PullConsumer, StreamPosition
+from tt_common.bus.consumer import PullConsumer, StreamPosition, stream_sequence
 from tt_common.contracts.streams import CONSOLE_DURABLE, USAGE
 from tt_common.telemetry.consuming import UsageMeter
 from tt_console.clients.usage_stream import decode_usage
@@ -19,7 +19,8 @@ from tt_console.usecases.ports import Database
 log = logging.getLogger(__name__)
 
 DURABLE = CONSOLE_DURABLE
-BATCH_MAX = 500
+BATCH_MAX = 1000
+BATCHES_IN_FLIGHT = 2
 
 
 class UsageConsumer:
@@ -30,7 +31,15 @@ class UsageConsumer:
         self._meter = meter
         self._created = ""
         self.undecodable = 0
-        self._pull = PullConsumer(nc, USAGE.name, DURABLE, USAGE.subjects[0], self._handle, batch_max=BATCH_MAX)
+        self._pull = PullConsumer(
+            nc,
+            USAGE.name,
+            DURABLE,
+            USAGE.subjects[0],
+            self._handle,
+            batch_max=BATCH_MAX,
+            in_flight=BATCHES_IN_FLIGHT,
+        )
 
     @property
     def healthy(self) -> bool:
@@ -52,7 +61,7 @@ class UsageConsumer:
             return
         started_ns, refused = time.time_ns(), self.undecodable
         decoded = [(message, decode_usage(message.data)) for message in messages]
-        last = max(message.metadata.sequence.stream for message in messages)
+        last = max(stream_sequence(message) for message in messages)
         events = [event for _, event in decoded if event is not None]
         await ingest_usage(self._database, events, StreamPosition(self._created, last))
         for message, event in decoded:
@@ -60,6 +69,6 @@ class UsageConsumer:
                 await message.ack()
                 continue
             self.undecodable += 1
-            log.error("no usage event, terminated", extra={"sequence": message.metadata.sequence.stream})
+            log.error("no usage event, terminated", extra={"sequence": stream_sequence(message)})
             await message.term()
         self._meter.done(messages, started_ns, self.undecodable - refused)

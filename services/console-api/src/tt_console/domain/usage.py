@@ -6,6 +6,7 @@ or absurd counts, stray control characters) is bounded here, so that one bad eve
 
 from collections.abc import Iterable
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -16,14 +17,15 @@ from tt_common.rating import QUANTITY_MAX
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 TEXT_LENGTH_MAX: Final = 256
-TIME_MS_MAX: Final = 4_102_444_800_000  # the year 2100
+TIME_MS_MAX: Final = 4_102_444_799_999  # before the year 2100
+STARTED_MS_MIN: Final = 1_577_836_800_000  # the year 2020; with TIME_MS_MAX it bounds how many months there can be
 COST_NANOUSD_MAX: Final = AMOUNT_NANOUSD_MAX // 1_000_000
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One call. Times in Unix milliseconds; token classes are disjoint, reasoning is inside output."""
 
-    event_id: str
+    event_id: UUID
     account_id: str
     key_id: str
     model: str
@@ -68,10 +70,10 @@ class RollupRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usage_row(event: UsageEvent) -> UsageRow:
-    """The event as a row."""
+    """The event as a row. Raises ValueError where the id is no UUID."""
     usage = event.usage
     return UsageRow(
-        event_id=_text(event.id),
+        event_id=UUID(event.id),
         account_id=_text(event.account_id),
         key_id=_text(event.key_id),
         model=_text(event.model),
@@ -93,7 +95,7 @@ def usage_row(event: UsageEvent) -> UsageRow:
         price_version=_text(event.price_version),
         usage_source=event.usage_source,
         error_code=_text(event.error_code),
-        started_at_ms=_bounded(event.started_at_ms, TIME_MS_MAX),
+        started_at_ms=max(_bounded(event.started_at_ms, TIME_MS_MAX), STARTED_MS_MIN),
         finished_at_ms=_bounded(event.finished_at_ms, TIME_MS_MAX),
         first_byte_ms=_bounded(event.first_byte_ms, TIME_MS_MAX),
     )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -156,10 +157,11 @@ audit_log = Table(
     Column("after", JSONB(none_as_null=True)),
 )
 
+# In partitions by month; no key of its own, `usage_inbox` holds every id once.
 usage = Table(
     "usage",
     metadata,
-    Column("event_id", Text, primary_key=True),
+    Column("event_id", Uuid, nullable=False),
     *[_text(name) for name in ("account_id", "key_id", "model", "provider", "outcome")],
     Column("status", Integer, nullable=False),
     *[_text(name) for name in ("endpoint", "protocol")],
@@ -181,6 +183,8 @@ usage = Table(
     *[_text(name) for name in ("price_version", "usage_source", "error_code")],
     *[_bigint(name) for name in ("started_at_ms", "finished_at_ms", "first_byte_ms")],
 )
+
+usage_inbox = Table("usage_inbox", metadata, Column("event_id", Uuid, primary_key=True))
 
 
 def _rollup(name: str) -> Table:

@@ -1,27 +1,48 @@
-"""The usage read model: one row a call and its hourly and daily sums, all in the transaction that adds the rows.
+"""The usage read model: one row a call, in partitions by month, and its hourly and daily sums, all in the transaction that adds the rows.
 
-Invariant: the primary key is the inbox; only rows that were new are summed. One advisory lock keeps a rebuild and the consumers apart.
+Invariant: an id enters the inbox once, whatever month its events name, and only what was new there is added and summed. Months are
+made before the first row that needs one. One advisory lock keeps a rebuild and the consumers apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from uuid import UUID
 
-import msgspec
-from sqlalchemy import Table, and_, case, delete, func, or_, select, text
+from sqlalchemy import Table, case, delete, func, select, text, tuple_
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_common.bus.consumer import StreamPosition
+from tt_common.db.rows import array, columns, copy_rows, run, unnest
 from tt_console.domain.usage import DAY_MS, HOUR_MS, UsageRow, rollups
-from tt_console.store.tables import ROLLUP_NUMBERS, stream_positions, usage, usage_daily, usage_hourly
+from tt_console.store.tables import ROLLUP_NUMBERS, stream_positions, usage, usage_daily, usage_hourly, usage_inbox
 
 REBUILD_LOCK = 7_305_102
 REBUILD_WAIT_MS = 2000
 
 RollupStep = Literal["hourly", "daily"]
 GroupBy = Literal["model", "key"]
+_USAGE_TYPES: Final = {column.name: column.type.compile(postgresql.dialect()).lower() for column in usage.columns}
+_ROLLUP_TYPES: Final = {
+    column.name: column.type.compile(postgresql.dialect()).lower() for column in usage_daily.columns
+}
 _ROLLUP_TABLES: dict[RollupStep, Table] = {"hourly": usage_hourly, "daily": usage_daily}
+
+_ENTER_INBOX: Final = (
+    "INSERT INTO usage_inbox SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING RETURNING event_id"
+)
+_MAKE_MONTHS: Final = "SELECT make_usage_month(time_ms) FROM unnest(CAST(:times AS bigint[])) AS t (time_ms)"
+_ADD_UP: Final = {
+    table.name: (
+        f"INSERT INTO {table.name} AS sums ({', '.join(_ROLLUP_TYPES)})"
+        f" SELECT {', '.join(_ROLLUP_TYPES)} FROM {unnest(_ROLLUP_TYPES)}"
+        " ON CONFLICT (account_id, start_ms, key_id, model) DO UPDATE SET "
+        + ", ".join(f"{name} = sums.{name} + excluded.{name}" for name in ROLLUP_NUMBERS)
+    )
+    for table in _ROLLUP_TABLES.values()
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +67,26 @@ class UsageStore:
         if not rows:
             return 0
         unique = {row.event_id: row for row in reversed(rows)}
+        await self.make_months([row.started_at_ms for row in rows])
         # Sorted, so that two batches with common events can't deadlock.
-        values = [msgspec.structs.asdict(unique[event_id]) for event_id in sorted(unique)]
-        statement = insert(usage).on_conflict_do_nothing(index_elements=["event_id"]).returning(usage.c.event_id)
-        new_ids = set((await self._connection.execute(statement, values)).scalars())
-        new = [row for event_id, row in unique.items() if event_id in new_ids]
-        await self._add_up(usage_hourly, new, HOUR_MS)
-        await self._add_up(usage_daily, new, DAY_MS)
+        result = await run(self._connection, _ENTER_INBOX, ids=array(sorted(unique)))
+        new = [unique[event_id] for event_id in result.scalars()]
+        if new:
+            await copy_rows(self._connection, "usage", _USAGE_TYPES, new)
+            await self._add_up(usage_hourly, new, HOUR_MS)
+            await self._add_up(usage_daily, new, DAY_MS)
         return len(new)
+
+    async def make_months(self, times_ms: Iterable[int]) -> None:
+        """Partitions for these times (Unix ms), where they are missing."""
+        days = {time_ms // DAY_MS: time_ms for time_ms in times_ms}
+        await run(self._connection, _MAKE_MONTHS, times=array(sorted(days.values())))
 
     async def clear(self) -> None:
         # DELETE and not TRUNCATE: readers see the old rows until the rebuild commits.
         await self._connection.execute(text("SET LOCAL statement_timeout = 0"))
         await self._connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
-        for table in (usage, usage_hourly, usage_daily):
+        for table in (usage, usage_inbox, usage_hourly, usage_daily):
             await self._connection.execute(delete(table))
 
     async def position(self, stream: str) -> StreamPosition | None:
@@ -86,27 +113,19 @@ class UsageStore:
 
     async def _add_up(self, table: Table, rows: Sequence[UsageRow], step_ms: int) -> None:
         sums = rollups(rows, step_ms)
-        if not sums:
-            return
-        statement = insert(table)
-        statement = statement.on_conflict_do_update(
-            index_elements=["account_id", "start_ms", "key_id", "model"],
-            set_={name: table.c[name] + statement.excluded[name] for name in ROLLUP_NUMBERS},
-        )
-        await self._connection.execute(statement, [msgspec.structs.asdict(row) for row in sums])
+        await run(self._connection, _ADD_UP[table.name], **columns(sums, _ROLLUP_TYPES))
 
 
 async def list_usage(
-    connection: AsyncConnection, wanted: UsageFilter, limit: int, before: tuple[int, str] | None
+    connection: AsyncConnection, wanted: UsageFilter, limit: int, before: tuple[int, UUID] | None
 ) -> list[UsageRow]:
     """Calls newest first; `before` is (started_at_ms, event_id) of the last one on the page before."""
-    columns = usage.c
+    order = (usage.c.started_at_ms, usage.c.event_id)
     query = select(usage).where(*_conditions(wanted))
     if before is not None:
-        started_at_ms, event_id = before
-        earlier = and_(columns.started_at_ms == started_at_ms, columns.event_id < event_id)
-        query = query.where(columns.started_at_ms <= started_at_ms, or_(columns.started_at_ms < started_at_ms, earlier))
-    query = query.order_by(columns.started_at_ms.desc(), columns.event_id.desc()).limit(limit)
+        # The first condition is for the choice of partitions, which looks at no pairs.
+        query = query.where(usage.c.started_at_ms <= before[0], tuple_(*order) < tuple_(*before))
+    query = query.order_by(*(column.desc() for column in order)).limit(limit)
     return [UsageRow(**dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
@@ -135,16 +154,18 @@ async def list_rollups(
 
 
 def _conditions(wanted: UsageFilter) -> list[Any]:
-    columns = usage.c
-    conditions = [columns.account_id == wanted.account_id]
+    conditions: list[Any] = [usage.c.account_id == wanted.account_id]
     if wanted.from_ms is not None:
-        conditions.append(columns.started_at_ms >= wanted.from_ms)
+        conditions.append(usage.c.started_at_ms >= wanted.from_ms)
     if wanted.to_ms is not None:
-        conditions.append(columns.started_at_ms < wanted.to_ms)
+        conditions.append(usage.c.started_at_ms < wanted.to_ms)
     for name in ("key_id", "model", "outcome"):
         value = getattr(wanted, name)
         if value is not None:
-            conditions.append(columns[name] == value)
+            conditions.append(usage.c[name] == value)
+    if wanted.outcome not in (None, "succeeded"):
+        # Implied, but only said like this it lets PostgreSQL use the index of what did not succeed.
+        conditions.append(text("outcome <> 'succeeded'"))
     return conditions
 
 

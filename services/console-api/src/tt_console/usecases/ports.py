@@ -3,7 +3,7 @@
 A `Unit` is one database transaction. Methods called `lock_…` hold the row until its end, so that revisions and the outbox agree.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -81,6 +81,10 @@ class UsageLog(Protocol):
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
         """Adds the rows that are not there yet, to the rollups too; returns how many were new."""
+        ...
+
+    async def make_months(self, times_ms: Iterable[int]) -> None:
+        """Room for calls of the months in which these times are."""
         ...
 
     async def clear(self) -> None: ...

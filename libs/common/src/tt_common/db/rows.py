@@ -60,8 +60,8 @@ async def copy_rows(
     connection: AsyncConnection, table: str, types: Mapping[str, str], rows: Iterable[msgspec.Struct]
 ) -> None:
     """Append rows, whose fields are the columns of `types` in that order. Raises psycopg.Error."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)
+    driver: psycopg.AsyncConnection[Any] | None = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
     async with driver.cursor() as cursor:
         set_json_dumps(msgspec.json.encode, cursor)
         async with cursor.copy(_copy_sql(table, tuple(types))) as copy:
