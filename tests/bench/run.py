@@ -1,7 +1,8 @@
 """`make bench`: the real edge beside a bare passthrough of the same provider, in the same run; then billing alone.
 
 The full product stands behind the edge: keys, holds, journal, events, settlement. Exit status 1 where the money does not add up
-or an answer is not whole: then there are no figures. `--only settle` and `--only grants` measure billing without the rest.
+or an answer is not whole: then there are no figures. `--only settle` and `--only grants` measure billing without the rest,
+`--only usage` the console's usage pages over ten million calls (never unless it is named: filling takes minutes).
 """
 
 import argparse
@@ -19,18 +20,24 @@ from tests.bench.billing import WrongBooks, billing_table, measure_billing
 from tests.bench.measures import EVENTS, MEASURES, OUTPUT_TOKENS, BadAnswer, Bench, Series, sample_usage
 from tests.bench.processors import Processors
 from tests.bench.report import as_json, processor_model, table, warnings
+from tests.bench.usage import NAME as USAGE_NAME
+from tests.bench.usage import measure_usage
 from tt_sandbox.stack import StartError
 
 ALONE_S = 1.0
 
 
 def parser() -> argparse.ArgumentParser:
-    names = [*(measure.name for measure in MEASURES), *BILLING_NAMES]
+    names = [*(measure.name for measure in MEASURES), *BILLING_NAMES, USAGE_NAME]
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5, help="rounds of each measure (5)")
     arguments.add_argument("--seconds", type=float, default=1.5, help="length of a round for each target (1.5)")
     arguments.add_argument("--only", action="append", choices=names, help="this measure alone; may be repeated")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
+    arguments.add_argument("--usage-rows", type=int, default=10_000_000, help="calls in the read model (10 million)")
+    arguments.add_argument(
+        "--usage-folder", type=Path, metavar="DIR", help="keep the filled read model here, or use it"
+    )
     return arguments
 
 
@@ -57,7 +64,9 @@ def main() -> int:
     billing = [name for name in BILLING_NAMES if name in chosen]
     if billing and bench_billing(billing):
         return 1
-    return bench_edge(options) if len(billing) < len(set(chosen)) else 0
+    if USAGE_NAME in chosen and bench_usage(options):
+        return 1
+    return bench_edge(options) if {*chosen} - {*BILLING_NAMES, USAGE_NAME} else 0
 
 
 def bench_billing(names: list[str]) -> int:
@@ -71,6 +80,20 @@ def bench_billing(names: list[str]) -> int:
             return 1
     print(f"{processor_model()}; load average before the start: {load_before:.1f}; the books reconcile\n")
     print(billing_table(found), end="\n\n")
+    return 0
+
+
+def bench_usage(options: argparse.Namespace) -> int:
+    """Exit status; not pinned."""
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
+        try:
+            report = measure_usage(options.usage_folder or Path(folder), options.usage_rows)
+        except (StartError, WrongBooks) as error:
+            print(f"no figures: {error}", file=sys.stderr)
+            return 1
+    print(f"{processor_model()}; load average before the start: {load_before:.1f}; {options.usage_rows:,} calls\n")
+    print(report, end="\n\n")
     return 0
 
 

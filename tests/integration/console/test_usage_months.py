@@ -103,7 +103,7 @@ def test_the_migration_to_months_keeps_every_row(deployment: Deployment) -> None
     superuser = deployment.superuser_url
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner))
-    url = f"{deployment.owner_url.rpartition("/")[0]}/{name}"
+    url = f"{deployment.owner_url.rpartition('/')[0]}/{name}"
     try:
         _migrate(url, "0002")
         times = (7, DAY - 1, DAY)
