@@ -28,6 +28,7 @@ from tt_common.log import configure_logging
 from tt_common.telemetry.consuming import UsageMeter
 from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check
+from tt_common.web.leaving import Leaving
 from tt_common.web.serve import serve
 from tt_console.api.app import create_app
 from tt_console.api.context import Context
@@ -80,7 +81,10 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(f"settings: {names}")
     configure_logging(settings.log_level)
     if arguments.command == "serve":
-        serve(create_app(lambda app: _serving(app, settings)), settings.host, settings.port)
+        leaving = Leaving(settings.leave_s)
+        app = create_app(lambda app: _serving(app, settings))
+        app.state.checks["leaving"] = leaving.check
+        serve(app, settings.host, settings.port, leaving=leaving)
         return 0
     if arguments.command == "migrate":
         return _migrate(settings)

@@ -32,6 +32,8 @@ class ConsoleSettings(BaseSettings):
     cookie_secure: bool | None = None
     """Whether the session cookie needs HTTPS. Unset: yes, unless `host` is a loopback address. Behind a TLS proxy on the same
     machine set it to true."""
+    leave_s: float = 0.0
+    """On SIGTERM, how long requests are still taken while /readyz says no, for load balancers to notice."""
     session_ttl_s: int = 14 * 86_400
     """How long a sign-in lasts."""
     allowed_origins: tuple[str, ...] = ()

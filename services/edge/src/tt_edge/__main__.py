@@ -18,7 +18,7 @@ def run() -> int:
     configure_logging(settings.log_level)
     if place is None and settings.workers > 1:
         command = (sys.executable, "-m", "tt_edge")
-        group = Supervisor(command, settings.workers, settings.grace_s + AFTER_GRACE_S_MAX)
+        group = Supervisor(command, settings.workers, settings.leave_s + settings.grace_s + AFTER_GRACE_S_MAX)
         return group.run(settings.host, settings.port)
     from tt_edge.main import main  # all of the edge, which a supervisor doesn't need in memory
 

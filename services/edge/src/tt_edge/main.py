@@ -20,6 +20,7 @@ from tt_common.garbage import freeze_long_lived
 from tt_common.telemetry.setup import tracing_of
 from tt_common.telemetry.tracing import Tracing
 from tt_common.web.health import Check
+from tt_common.web.leaving import Leaving
 from tt_common.web.metrics import new_registry
 from tt_common.web.serve import serve
 from tt_edge.api.app import EdgeApp
@@ -62,7 +63,12 @@ class Worker:
         self.gateway: Gateway | None = None
         self.registry = new_registry()
         self.registry.register(EdgeCollector(lambda: self.gateway, self.connected))
-        self.checks: dict[str, Check] = {"nats": self.check_nats, "config": self.check_loaded}
+        self.leaving = Leaving(settings.leave_s)
+        self.checks: dict[str, Check] = {
+            "nats": self.check_nats,
+            "config": self.check_loaded,
+            "leaving": self.leaving.check,
+        }
         self.siblings: Siblings | None = None
         if place is not None:
             answers: dict[Question, Answer] = {"metrics": self.own_metrics, "ready": self.own_readiness}
@@ -225,5 +231,7 @@ def main(settings: Settings, place: Place | None) -> int:
     """One worker, until SIGTERM. Without a `place` it is its own group."""
     worker = Worker(settings, tracing_of("tokentally-edge"), place)
     listener = bound(settings.host, settings.port) if place is not None else None
-    serve(worker.app(), settings.host, settings.port, grace_s=settings.grace_s, listener=listener)
+    serve(
+        worker.app(), settings.host, settings.port, grace_s=settings.grace_s, listener=listener, leaving=worker.leaving
+    )
     return 0

@@ -36,7 +36,12 @@ class Settings(BaseSettings):
     json_body_bytes_max: int = Field(20 * 1024 * 1024, description="largest JSON body")
     answer_bytes_max: int = Field(64 * 1024 * 1024, description="largest whole answer of a provider")
     drain_s: float = Field(2.0, description="after a client's disconnect, how long to wait for the usage figure")
-    grace_s: int = Field(30, description="on SIGTERM, how long open answers may go on")
+    leave_s: float = Field(
+        0.0,
+        ge=0,
+        description="on SIGTERM, how long calls are still taken while /readyz says no, for load balancers to notice",
+    )
+    grace_s: int = Field(30, description="after that, how long open answers may go on")
     billing_wait_s: float = Field(5.0, description="how long a call waits for billing before it is refused")
     unsettled_nanousd_max: int = Field(50_000_000_000, description="admission stops above this much unsettled value")
     idle_grant_s: float = Field(5.0, description="a grant unused for this long is given back")

@@ -6,11 +6,21 @@ from typing import Any, Final
 
 import uvicorn
 
+from tt_common.web.leaving import Leaving, LeavingServer
+
 START_FAILED: Final = 3
 
 
-def serve(app: Any, host: str, port: int, *, grace_s: int = 30, listener: socket.socket | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; then stop accepting and give open responses `grace_s` to end. Exits with 3 where it can't start.
+def serve(
+    app: Any,
+    host: str,
+    port: int,
+    *,
+    grace_s: int = 30,
+    listener: socket.socket | None = None,
+    leaving: Leaving | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then leave, stop accepting, give open responses `grace_s` to end. Exits with 3 where it can't start.
 
     With a `listener`, a bound socket, that one is served and closed in the end; `host` and `port` are then its own.
     """
@@ -31,7 +41,7 @@ def serve(app: Any, host: str, port: int, *, grace_s: int = 30, listener: socket
         timeout_graceful_shutdown=grace_s,
         backlog=4096,
     )
-    server = uvicorn.Server(config)
+    server = LeavingServer(config, leaving or Leaving(0.0))
     try:
         server.run(None if listener is None else [listener])
     except KeyboardInterrupt:
