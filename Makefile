@@ -90,7 +90,7 @@ generate: setup ## write settings tables, event schemas and API documents anew
 env: ## write .env with random passwords for docker compose; never overwrites one
 	@deploy/compose/make-env
 
-trial: setup ## docker compose up with three edges, and what breaks when an edge is killed and all is rolled (needs Docker, make env)
+trial: setup ## docker compose up for real, and what breaks when an edge is killed and all is rolled (needs Docker, make env)
 	@$(BIN)/python -m tests.compose.trial
 
 lock: setup ## compile requirements/*.in to *.txt with hashes

@@ -1,4 +1,4 @@
-"""`make trial`: docker compose up with three edges, load through the proxy, an edge killed, all rolled; then the bill against the record of
+"""`make trial`: docker compose up with replicas, load through the proxy, an edge killed, all rolled; then the bill against the record of
 the sandbox provider. Needs Docker and `make env`; leaves the product running.
 """
 
@@ -24,7 +24,7 @@ from tests.compose.containers import (
 )
 from tt_common.ids import derived_event_id
 
-EDGES: Final = 3
+REPLICAS: Final = {"edge": 3, "billing": 2, "console-api": 2}
 EDGE_URL: Final = "http://127.0.0.1:8080"
 SERVICES: Final = ("postgres", "nats", "sandbox", "billing", "console-api", "edge", "proxy")
 OWN: Final = ("sandbox", "billing", "console-api", "edge")
@@ -209,9 +209,10 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """The trial; AssertionError where something is not as it should be."""
-    compose("up", "--detach", "--scale", f"edge={EDGES}", timeout_s=560.0)
+    scales = [part for service, number in REPLICAS.items() for part in ("--scale", f"{service}={number}")]
+    compose("up", "--detach", *scales, timeout_s=560.0)
     wait_healthy(*SERVICES)
-    _say(f"up and healthy: {', '.join(SERVICES)}; {len(containers('edge'))} edges")
+    _say(f"up and healthy: {', '.join(f'{len(containers(service))} {service}' for service in SERVICES)}")
     _containers_are_locked_down()
     asyncio.run(trial())
     return 0
