@@ -5,7 +5,7 @@ import pytest
 from tt_billing.domain.prices import check_rates, next_version, price_record
 from tt_common.contracts.wallets import PublishPrice
 from tt_common.errors import DomainError
-from tt_common.rating import LongContextTier, Price, Rates
+from tt_common.rating import LongContextTier, Price, Rates, price_in_force
 
 NOW = 1_700_000_000_000
 
@@ -42,6 +42,26 @@ def test_edges_get_the_version_in_force_and_those_to_come() -> None:
     assert [price.version for price in record.versions] == ["m@2", "m@3"]
     later = price_record("m", 3, made, NOW + 1000)
     assert [price.version for price in later.versions] == ["m@3"]
+
+
+def test_a_price_published_after_the_clock_was_put_back_still_replaces_the_one_in_force() -> None:
+    # given a price published by a clock that ran ten minutes ahead
+    made = versions(publish(1))
+    # when it is put right, and another is published
+    now = NOW - 600_000
+    newer = next_version(made, publish(2), now)
+    # then that one is in force at the same moment as the first would have been, and ever after
+    assert newer is not None
+    assert price_in_force((*made, newer), NOW) is newer
+
+
+def test_an_edge_whose_clock_is_behind_serves_the_price_that_billing_says_is_in_force() -> None:
+    # given a record that billing has just written, and an edge ten minutes behind
+    made = versions(publish(1), publish(2, starts_at_ms=NOW + 1000))
+    record = price_record("m", 2, made, NOW)
+    # when / then
+    assert record.in_force(NOW - 600_000) == made[0]
+    assert record.in_force(NOW + 1000) == made[1]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,19 @@ def test_a_window_begins_with_the_first_request_and_ends_after_a_minute() -> Non
     assert (window.window, window.requests_out, grant.slice_requests) == (2, 2, 2)
 
 
+def test_a_key_is_not_refused_for_minutes_after_the_clock_was_put_back() -> None:
+    # given a window that is used up, begun by a clock ten minutes ahead
+    book, window = given_key(requests_per_minute=2)
+    grant = given_grant(book, "g")
+    give(book, window, grant, Slices(requests=2), NOW + 600_000)
+    # when the clock is put right
+    plan = plan_slices(window, Slices(requests=1), Slices(), NOW)
+    # then a new window begins; one that another process's clock began a moment ahead stays
+    assert isinstance(plan, SlicePlan)
+    assert plan.begins_window
+    assert isinstance(plan_slices(window, Slices(requests=1), Slices(), NOW + 599_000), RateRefusal)
+
+
 def test_a_shrink_frees_what_is_unused_and_an_old_window_frees_nothing() -> None:
     book, window = given_key(requests_per_minute=10, tokens_per_minute=100)
     grant = given_grant(book, "g")

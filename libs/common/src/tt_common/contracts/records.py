@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from tt_common.contracts.streams import kv_token
-from tt_common.rating import Price
+from tt_common.rating import Price, price_in_force
 
 KeyStatus = Literal["active", "disabled", "rotated", "deleted"]
 
@@ -73,11 +73,18 @@ class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Bucket `catalog`, key `price.<model>`, written by billing: the version in force and those that start later."""
+    """Bucket `catalog`, key `price.<model>`, written by billing at `made_at_ms`: the version in force and those that start later."""
 
     model: str
     revision: int
     versions: tuple[Price, ...]
+    made_at_ms: int = 0
+
+    def in_force(self, now_ms: int) -> Price | None:
+        """The version for a reader whose clock says `now_ms`: it is at least as late as when billing wrote, so one that is
+        behind serves what billing says is in force.
+        """
+        return price_in_force(self.versions, max(now_ms, self.made_at_ms))
 
 
 def model_key(model: str) -> str:

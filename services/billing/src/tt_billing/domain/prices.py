@@ -25,11 +25,15 @@ def check_rates(request: PublishPrice) -> None:
 
 
 def next_version(versions: tuple[Price, ...], request: PublishPrice, now_ms: int) -> Price | None:
-    """The new version, or None where the newest has the same rates. A start in the past is now: the past stays as it was rated."""
+    """The new version, or None where the newest has the same rates. A start in the past is now: the past stays as it was rated.
+
+    `now` is never before the newest was made: else, after the clock was put back, the new one would not come into force.
+    """
     newest = versions[-1] if versions else None
     if newest is not None and (newest.rates, newest.long_context) == (request.rates, request.long_context):
         return None
     number = 1 if newest is None else newest.number + 1
+    now_ms = now_ms if newest is None else max(now_ms, newest.created_at_ms)
     return Price(
         version=f"{request.model}@{number}",
         model=request.model,
@@ -45,4 +49,4 @@ def price_record(model: str, revision: int, versions: tuple[Price, ...], now_ms:
     """What the edges need: the version in force and those that start later."""
     present = price_in_force(versions, now_ms)
     kept = tuple(price for price in versions if price is present or price.starts_at_ms > now_ms)
-    return PriceRecord(model=model, revision=revision, versions=kept)
+    return PriceRecord(model=model, revision=revision, versions=kept, made_at_ms=now_ms)

@@ -50,7 +50,8 @@ def window_with_terms(book: Book, key: KeyTerms) -> KeyWindow:
 
 
 def is_over(window: KeyWindow, now_ms: int) -> bool:
-    return now_ms >= window.started_ms + WINDOW_MS
+    """Also a window that begins in a future no second process could be ahead by: the clock was put back since."""
+    return not -WINDOW_MS <= now_ms - window.started_ms < WINDOW_MS
 
 
 def plan_slices(window: KeyWindow, need: Slices, want: Slices, now_ms: int) -> SlicePlan | RateRefusal:

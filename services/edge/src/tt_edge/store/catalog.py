@@ -6,7 +6,7 @@ from nats.aio.client import Client
 from tt_common.bus.kv_mirror import KvMirror
 from tt_common.contracts.records import ModelRecord, PriceRecord, ProviderRecord
 from tt_common.contracts.streams import CATALOG
-from tt_common.rating import Price, price_in_force
+from tt_common.rating import Price
 
 
 class Catalog:
@@ -44,4 +44,4 @@ class Catalog:
     def price(self, model_id: str, now_ms: int) -> Price | None:
         """The price version in force, or None: then the model is not served."""
         record = self._prices.get(model_id)
-        return None if record is None else price_in_force(record.versions, now_ms)
+        return None if record is None else record.in_force(now_ms)
