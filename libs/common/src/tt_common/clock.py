@@ -3,16 +3,22 @@
 Durations are measured on `monotonic_s`, which never jumps; wall-clock times are only for records.
 """
 
+import os
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+OFFSET_VARIABLE: Final = "TT_CLOCK_OFFSET_S"
+"""Fault tests: a process with this variable lives that many seconds ahead of its machine's clock (behind, below 0)."""
 
 monotonic_s = time.monotonic
+_offset_ms: Final = int(os.environ.get(OFFSET_VARIABLE) or 0) * 1000
 
 
 def now_ms() -> int:
     """Unix time in milliseconds, by this machine's clock."""
-    return time.time_ns() // 1_000_000
+    return time.time_ns() // 1_000_000 + _offset_ms
 
 
 def to_datetime(milliseconds: int) -> datetime:

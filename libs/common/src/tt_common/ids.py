@@ -6,15 +6,15 @@ a retry of the same command names the same thing.
 
 import hashlib
 import os
-import time
 import uuid
+
+from tt_common.clock import now_ms
 
 
 def uuid7_hex() -> str:
     """The 32 hex digits of a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
     random_bits = int.from_bytes(os.urandom(10), "big")
-    high = milliseconds << 16 | 0x7000 | random_bits >> 68
+    high = now_ms() << 16 | 0x7000 | random_bits >> 68
     return f"{high & 0xFFFFFFFFFFFFFFFF:016x}{1 << 63 | random_bits & 0x3FFFFFFFFFFFFFFF:016x}"
 
 

@@ -118,7 +118,7 @@ class Worker:
             IDEMPOTENCY.stream,
         )
         folder = claim(settings.journal_dir)
-        journal = Journal(folder)
+        journal = Journal(folder, settings.journal_segment_bytes)
         billing = BillingClient(nc, self.tracing)
         gateway = self.gateway = self._gateway(nc, journal, billing)
         await billing.subscribe_recalls(gateway.credit.recall)

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     )
     nats_url: str = Field(description="NATS with credentials, nats://user:password@host:port")
     journal_dir: Path = Field(description="root folder of the journals; on a disk that outlives the process")
+    journal_segment_bytes: int = Field(
+        16 * 1024 * 1024, ge=2 * 1024 * 1024, description="journal: bytes of one file; two are always taken in advance"
+    )
     log_level: str = Field("INFO", description="log level")
     key_prefixes: tuple[str, ...] = Field(
         ("sk-", "mt_live_", "gw_"), description="prefixes that a missing key's hint names"
