@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key events team test check format bench generate env trial lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key events team test check format fault bench generate env trial lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ check: setup ## lint, formatting, types, layers, then the tests: what CI runs
 format: setup ## format the code and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fault: setup ## break everything: every fault by name, then 200 seeded rounds (ARGS="--rounds 20 --seed 7"); see docs/fault-suite.md
+	@TT_FAULT_LONG=1 $(BIN)/pytest tests/fault
+	@$(BIN)/python -m tests.fault --each $(ARGS)
 
 bench: setup ## the edge against a bare passthrough, side by side, and billing (ARGS="--rounds 3 --only calls")
 	@$(BIN)/python -m tests.bench.run $(ARGS)

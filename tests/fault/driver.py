@@ -145,7 +145,8 @@ async def load(
     """
     stop = asyncio.Event()
     async with driver(record) as sender:
-        tasks = [asyncio.create_task(_work(sender, keys, rng, stop, failover, pause_s)) for _ in range(workers)]
+        draws = [random.Random(rng.getrandbits(32)) for _ in range(workers)]
+        tasks = [asyncio.create_task(_work(sender, keys, own, stop, failover, pause_s)) for own in draws]
         try:
             yield sender
         finally:

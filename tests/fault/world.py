@@ -20,8 +20,9 @@ ROW_LIMIT: Final = 200_000
 READY_S: Final = 15.0
 # Short, so that tests needn't wait half a minute for what time does; the ratios are the product's.
 SOFT_TTL_S: Final = 8
+HARD_TTL_S: Final = 3 * SOFT_TTL_S
 ENV: Final = {
-    "billing": {"BILLING_GRANT_SOFT_TTL_S": str(SOFT_TTL_S), "BILLING_GRANT_HARD_TTL_S": str(3 * SOFT_TTL_S)},
+    "billing": {"BILLING_GRANT_SOFT_TTL_S": str(SOFT_TTL_S), "BILLING_GRANT_HARD_TTL_S": str(HARD_TTL_S)},
 }
 
 CHAT: Final = "fault-chat"
@@ -91,6 +92,19 @@ class World:
     def stop(self) -> None:
         self._provider.close()
         self.product.stop()
+
+    def heal(self) -> None:
+        """Whatever faults left: engines run, services are up and ready."""
+        self.stack.postgres.start()
+        self.stack.nats.start()
+        for service in self.stack.services:
+            service.resume()
+            service.start()
+
+    def pass_time(self, seconds: float) -> None:
+        """Billing's operational clock, by which grants expire, goes on at once."""
+        with psycopg.connect(self.stack.database_url("billing", "owner"), autocommit=True) as link:
+            link.execute("UPDATE billing_clock SET clock_ms = clock_ms + %s", (int(seconds * 1000),))
 
     def key(self, credit_usd: str, **limits: Any) -> Key:
         """A key of a new account with that credit; every edge knows it. `limits` are fields of the console API."""
