@@ -20,7 +20,7 @@ from tests.fault.rounds import FAULTS, Outcome, Plan, plan_of, run_round
 from tests.fault.world import World
 
 ROUNDS: Final = 200
-ROUNDS_A_WORLD: Final = 25
+ROUNDS_A_WORLD: Final = 50
 FAILURES_MAX: Final = 10
 
 

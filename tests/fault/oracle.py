@@ -4,6 +4,7 @@ Costs are computed again here, slowly, from the provider's counts; nothing of th
 processes are back.
 """
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -15,6 +16,10 @@ import msgspec
 
 from tests.fault.driver import Record, Sent
 from tests.fault.world import PRICES, World
+from tt_billing.main.commands import opened
+from tt_billing.main.service import make_context
+from tt_billing.settings import Settings
+from tt_billing.usecases.reconcile import Report, reconcile
 from tt_common.contracts.events import UsageEvent
 from tt_common.ids import derived_event_id
 
@@ -24,13 +29,11 @@ POLL_S: Final = 0.25
 TOKEN_EVENT: Final = b'"delta":{"content":"'
 
 
-def assert_consistent(
-    record: Record, *, commands: bool = False, reconcile: bool = False, overdraws: bool = False
-) -> dict[str, UsageEvent]:
+def assert_consistent(record: Record, *, commands: bool = False, overdraws: bool = False) -> dict[str, UsageEvent]:
     """Wait until everything is settled, then hold the bill against the provider's record. Returns the events by id.
 
-    `commands` runs `replay` and `reconcile` as well, `reconcile` only that (it replays too). `overdraws`: grants ended
-    while edges spent them, so a wallet may be below zero.
+    `commands` runs `replay` and `reconcile` as well. `overdraws`: grants ended while edges spent them, so a wallet may be
+    below zero.
     """
     world = record.world
     wait_settled(record)
@@ -44,8 +47,8 @@ def assert_consistent(
     assert world.billing_rows("SELECT id, reason FROM quarantine") == []
     if not overdraws:
         assert world.billing_rows("SELECT account_id, available_nanousd FROM wallets WHERE available_nanousd < 0") == []
-    if commands or reconcile:
-        _assert_commands_find_no_difference(world, ("replay", "reconcile") if commands else ("reconcile",))
+    if commands:
+        _assert_commands_find_no_difference(world)
     return events
 
 
@@ -57,9 +60,20 @@ def wait_settled(record: Record) -> None:
         time.sleep(POLL_S)
 
 
-def _assert_commands_find_no_difference(world: World, commands: tuple[str, ...]) -> None:
-    with ThreadPoolExecutor() as all_at_once:
-        for done in all_at_once.map(lambda command: world.stack.command("billing", command), commands):
+def assert_reconciled(world: World) -> None:
+    """Billing's own checks, the replay of its ledger among them, as its command runs them, without a process's start."""
+    settings = Settings(database_url=world.stack.database_url("billing"), nats_url=None)
+
+    async def report() -> Report:
+        async with opened(settings) as engine:
+            return await reconcile(make_context(settings, engine), None, whole=True)
+
+    assert asyncio.run(report()).differences == ()
+
+
+def _assert_commands_find_no_difference(world: World) -> None:
+    with ThreadPoolExecutor() as both:
+        for done in both.map(lambda command: world.stack.command("billing", command), ("replay", "reconcile")):
             assert done.returncode == 0, f"{done.args}:\n{done.stdout}{done.stderr}"
 
 

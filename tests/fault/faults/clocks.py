@@ -5,6 +5,7 @@ import random
 from typing import Final
 
 from tests.fault.faults.fault import Fault, bring_up, restart_with
+from tests.fault.faults.processes import DIES_WITHIN_S
 from tests.fault.world import HARD_TTL_S, World
 from tt_common.clock import OFFSET_VARIABLE
 from tt_sandbox.stack.service import Service
@@ -43,7 +44,7 @@ async def events_a_day_late(world: World, edge: Service, rng: random.Random) -> 
     edge.env.update(EDGE_CRASH_AT="after_settled", EDGE_CRASH_AFTER=str(rng.randint(1, 8)))
     try:
         edge.launch()
-        await asyncio.to_thread(edge.process.wait, 5.0)
+        await asyncio.to_thread(edge.process.wait, DIES_WITHIN_S)
     finally:
         edge.env.update(EDGE_CRASH_AT="", EDGE_CRASH_AFTER="1")
         edge.kill()

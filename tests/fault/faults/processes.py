@@ -12,7 +12,7 @@ from tt_sandbox.stack.process import ChildProcess
 from tt_sandbox.stack.service import Service
 from tt_sandbox.stack.settings import PROJECT_DIR
 
-DIES_WITHIN_S: Final = 5.0
+DIES_WITHIN_S: Final = 10.0
 """Where no call comes by the point in this time, the process is killed wherever it is."""
 BILLING_POINTS: Final = ("before_commit", "after_commit_before_ack", "mid_grant", "after_grant_commit_before_reply")
 EDGE_POINTS: Final = tuple(point for point in get_args(CrashPoint) if point)
