@@ -10,6 +10,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.fault.length import only_long
 from tests.fault.world import World
 from tests.support.waiting import eventually
 from tt_sandbox.stack.process import ChildProcess
@@ -89,6 +90,7 @@ def test_a_migration_killed_in_the_middle_and_run_again_is_whole(fresh: Fresh) -
     assert fresh.schema() == fresh.schema(f"tt_{fresh.owner}")
 
 
+@only_long
 def test_a_migration_whose_database_is_killed_in_the_middle_and_run_again_is_whole(fresh: Fresh) -> None:
     # given a migration that has made some of its tables and stands still
     migration = _stopped_in_the_middle(fresh)

@@ -12,7 +12,7 @@ from tests.fault.length import LONG
 from tests.fault.oracle import assert_consistent
 from tests.fault.world import World
 
-AWAY_S: Final = 120.0 if LONG else 5.0
+AWAY_S: Final = 120.0 if LONG else 3.0
 
 
 @pytest.mark.timeout(300)
