@@ -19,6 +19,8 @@ from tests.fault.world import CHAT, EMBEDDING, Key, World
 CALLS_MAX: Final = 50_000
 ANSWER_TIMEOUT_S: Final = 60.0
 PAUSE_AFTER_ERROR_S: Final = 0.05
+TRIES_MAX: Final = 20
+PAUSE_BEFORE_RETRY_S: Final = 0.5
 PROMPT: Final = "The ledger balances whatever happens to the machines. " * 4
 
 
@@ -31,6 +33,7 @@ class Sent:
     model: str
     edge: int
     cached_tokens: int = 0
+    idempotent: bool = False
     outcome: Literal["complete", "partial", "error"] = "error"
     status: int = 0
     code: str = ""
@@ -79,23 +82,39 @@ class Driver:
         stream: bool = False,
         leave_after: int | None = None,
         cached_tokens: int = 0,
+        idempotent: bool = False,
         switches: dict[str, Any] | None = None,
         **fields: Any,
     ) -> Sent:
-        """One call. With `leave_after` the client hangs up after that many bytes of the answer; never raises."""
+        """One call. With `leave_after` the client hangs up after that many bytes of the answer; never raises.
+
+        An `idempotent` one is sent again to one edge after the other, until its whole answer is there.
+        """
         sent = self.record.new(key, model, edge)
-        sent.cached_tokens = cached_tokens
+        sent.cached_tokens, sent.idempotent = cached_tokens, idempotent
         sandbox = {"label": sent.label, **(switches or {})}
         body: dict[str, Any] = {"model": model, "sandbox": sandbox, **fields}
-        path = "/v1/embeddings" if model == EMBEDDING else "/v1/chat/completions"
         if model == EMBEDDING:
             body["input"] = PROMPT
         else:
             body |= {"messages": [{"role": "user", "content": PROMPT}], "stream": stream}
             sandbox["cached_tokens"] = cached_tokens
-        url = self.record.world.edges[edge].url + path
+        for _ in range(TRIES_MAX if idempotent else 1):
+            await self._send(sent, body, stream, leave_after)
+            if sent.outcome == "complete" or not idempotent or (400 <= sent.status < 500 and sent.status != 409):
+                break
+            sent.edge = (sent.edge + 1) % len(self.record.world.edges)
+            await asyncio.sleep(PAUSE_BEFORE_RETRY_S)
+        return sent
+
+    async def _send(self, sent: Sent, body: dict[str, Any], stream: bool, leave_after: int | None) -> None:
+        path = "/v1/embeddings" if sent.model == EMBEDDING else "/v1/chat/completions"
+        headers = {"Authorization": f"Bearer {sent.key.plaintext}"}
+        if sent.idempotent:
+            headers["Idempotency-Key"] = sent.label
+        sent.outcome, sent.status, sent.code, sent.body = "error", 0, "", b""
         try:
-            headers = {"Authorization": f"Bearer {key.plaintext}"}
+            url = self.record.world.edges[sent.edge].url + path
             async with self._session.post(url, json=body, headers=headers) as response:
                 sent.status = response.status
                 sent.request_id = response.headers.get("x-tt-request-id", "")
@@ -103,7 +122,6 @@ class Driver:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sent.code = type(error).__name__
             sent.outcome = "partial" if sent.body else "error"
-        return sent
 
 
 async def _read(sent: Sent, response: aiohttp.ClientResponse, stream: bool, leave_after: int | None) -> None:
@@ -137,16 +155,18 @@ async def load(
     *,
     workers: int = 8,
     failover: bool = True,
+    restless: bool = False,
     pause_s: float = 0.0,
 ) -> AsyncIterator[Driver]:
     """Streams, whole answers and embeddings of all keys on all edges, while the block runs; then waits for the last.
 
-    Each worker waits `pause_s` between its calls; `failover` makes a few calls fail at their first route.
+    Each worker waits `pause_s` between its calls; `failover` makes a few calls fail at their first route; of `restless` clients
+    some leave in the middle of a stream, and some repeat a call with an Idempotency-Key until it is answered.
     """
     stop = asyncio.Event()
     async with driver(record) as sender:
         draws = [random.Random(rng.getrandbits(32)) for _ in range(workers)]
-        tasks = [asyncio.create_task(_work(sender, keys, own, stop, failover, pause_s)) for own in draws]
+        tasks = [asyncio.create_task(_work(sender, keys, own, stop, failover, restless, pause_s)) for own in draws]
         try:
             yield sender
         finally:
@@ -155,20 +175,31 @@ async def load(
 
 
 async def _work(
-    sender: Driver, keys: Sequence[Key], rng: random.Random, stop: asyncio.Event, failover: bool, pause_s: float
+    sender: Driver,
+    keys: Sequence[Key],
+    rng: random.Random,
+    stop: asyncio.Event,
+    failover: bool,
+    restless: bool,
+    pause_s: float,
 ) -> None:
     while not stop.is_set():
         key, edge = rng.choice(keys), rng.randrange(len(sender.record.world.edges))
         kind = rng.random()
         switches: dict[str, Any] = {}
-        if failover and rng.random() < 0.05:
+        idempotent = restless and rng.random() < 0.15
+        if failover and not idempotent and rng.random() < 0.05:
             switches |= {"fail_times": 1, "fail_status": 500, "fail_key": f"{sender.record.name}:{rng.random()}"}
         if kind < 0.2:
-            sent = await sender.call(key, edge, model=EMBEDDING)
+            sent = await sender.call(key, edge, model=EMBEDDING, idempotent=idempotent)
         elif kind < 0.6:
             switches |= {"output_tokens": rng.randint(1, 60), "delay_ms": rng.choice((0, 0, 20))}
-            sent = await sender.call(key, edge, cached_tokens=rng.choice((0, 7)), switches=switches)
+            cached = rng.choice((0, 7))
+            sent = await sender.call(key, edge, cached_tokens=cached, idempotent=idempotent, switches=switches)
         else:
             switches |= {"output_tokens": rng.randint(2, 40), "chunk_delay_ms": rng.choice((0, 3, 10))}
-            sent = await sender.call(key, edge, stream=True, switches=switches)
+            leave_after = rng.randint(1, 1500) if restless and not idempotent and rng.random() < 0.1 else None
+            sent = await sender.call(
+                key, edge, stream=True, leave_after=leave_after, idempotent=idempotent, switches=switches
+            )
         await asyncio.sleep(pause_s if sent.outcome == "complete" else PAUSE_AFTER_ERROR_S)

@@ -53,6 +53,7 @@ class Plan:
     workers: int
     pause_s: float
     failover: bool
+    restless: bool
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def plan_of(seed: int, only: Sequence[str] = ()) -> Plan:
         workers=rng.randint(2, 6),
         pause_s=rng.choice((0.0, 0.02, 0.05, 0.1)),
         failover=rng.random() < 0.7,
+        restless=rng.random() < 0.7,
     )
 
 
@@ -117,7 +119,9 @@ async def _strike_under_load(world: World, plan: Plan, record: Record) -> None:
     locks = {part: asyncio.Lock() for part in ("billing", "console", "nats", "postgres", "usage")}
     locks |= {edge.name: asyncio.Lock() for edge in world.edges}
     rng = random.Random(plan.seed)
-    async with load(record, keys, rng, workers=plan.workers, failover=plan.failover, pause_s=plan.pause_s):
+    async with load(
+        record, keys, rng, workers=plan.workers, failover=plan.failover, restless=plan.restless, pause_s=plan.pause_s
+    ):
         await asyncio.gather(*(_strike(world, blow, locks) for blow in plan.blows))
         await asyncio.sleep(AFTER_S)
 

@@ -8,10 +8,10 @@ from tests.fault.world import World
 SEEDS = (11, 17, 23)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_round_of_drawn_faults_leaves_everything_accounted_for(world: World, seed: int) -> None:
+@pytest.mark.parametrize("number", SEEDS)
+def test_a_round_of_drawn_faults_leaves_everything_accounted_for(world: World, number: int) -> None:
     # given a plan / when its faults strike under load / then the oracle finds nothing
-    outcome = run_round(world, plan_of(seed))
+    outcome = run_round(world, plan_of(number))
     if outcome.error:
         raise outcome.error
     assert outcome.calls
