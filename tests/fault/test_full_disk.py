@@ -15,6 +15,7 @@ AT_ONCE: Final = 16
 CALLS_MAX: Final = 6_000
 """More than the segments that an edge has in hand can hold."""
 ROOM_AGAIN_S: Final = 10.0
+DISK_IS_TRIED_AGAIN_S: Final = 1.5
 
 
 @only_long
@@ -41,6 +42,30 @@ async def test_an_edge_whose_disk_is_full_calls_no_provider_and_goes_on_when_the
     finally:
         del edge.env["EDGE_JOURNAL_SEGMENT_BYTES"]
         await asyncio.to_thread(restart_with, edge)
+
+
+async def test_a_call_settled_while_the_disk_failed_is_not_told_of_again_when_its_edge_is_killed_later(
+    world: World, record: Record
+) -> None:
+    # given an edge with streams under way
+    key, edge = world.key("1"), world.edges[3]
+    slow = {"output_tokens": 50, "chunk_delay_ms": 10}
+    async with driver(record) as sender:
+        streams = [
+            asyncio.create_task(sender.call(key, 3, model=EXACT, stream=True, max_tokens=50, switches=slow))
+            for _ in range(5)
+        ]
+        await asyncio.sleep(0.3)
+        # when its disk takes nothing until they have ended, and it is killed some time after
+        with file_limit(edge, 0):
+            await asyncio.gather(*streams)
+        await asyncio.sleep(DISK_IS_TRIED_AGAIN_S)
+        edge.kill()
+    await asyncio.to_thread(edge.start)
+    # then each has its one event, and the edge's last word of its epoch is right
+    assert record.failures() == []
+    events = assert_consistent(record, commands=True)
+    assert len(events) == 5
 
 
 async def _call_until_refused(sender: Driver, key: Key, full: asyncio.Event) -> None:

@@ -187,6 +187,35 @@ def test_calls_are_taken_again_when_the_disk_has_room_again(folder: Folder, monk
     journal.close()
 
 
+def test_what_a_failing_disk_refused_is_written_when_it_works_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two calls under way, and a disk that takes no byte when the first of them is settled
+    journal = Journal(folder)
+    journal.started(call("a"))
+    journal.started(call("b"))
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        patched.setattr("os.write", refuse)
+        settle(journal, "a", 100)
+        # then nothing new is taken, and the event is in memory alone
+        assert not journal.write_again()
+        with pytest.raises(JournalFull):
+            journal.started(call("c"))
+        assert journal.depth == 1
+    # when it works again
+    assert journal.write_again()
+    # then a crash finds the call settled, not to be told of a second time
+    [epoch] = scan(folder.path)
+    assert [(seq, record.event.id) for seq, record in epoch.settled.items()] == [(1, "a")]
+    assert ([started.id for started in epoch.unsettled], epoch.cost_nanousd) == (["b"], 100)
+    journal.started(call("c"))
+    journal.close()
+
+
 def _takes(journal: Journal) -> bool:
     try:
         journal.started(call("again"))

@@ -155,6 +155,7 @@ class UsagePublisher:
             await pause(BEAT_EVERY_S)
             self._notice_reconnect()
             self._retry_unacknowledged()
+            self._journal.write_again()
             if self._journal.depth:
                 await self._beat()
                 self._republish()

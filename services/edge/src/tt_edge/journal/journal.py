@@ -80,6 +80,8 @@ class Journal:
         self._recorded_seq = 0
         self._recorded_nanousd = 0
         self._uncovered: deque[Uncovered] = deque()
+        self._unwritten: deque[bytes] = deque()
+        """Settled records that the disk has refused so far. No more than calls were open when it began to."""
         self._open: dict[str, _Segment] = {}
         self._space = Space(folder.path, self.boot_epoch, segment_bytes)
         self._segments: deque[_Segment] = deque()
@@ -113,7 +115,7 @@ class Journal:
         record = frame(segment.STARTED, _encoder.encode(call))
         if len(self._uncovered) >= UNCOVERED_MAX:
             raise JournalFull("too many usage events wait for billing")
-        if self._space.sync_failing:
+        if self._space.sync_failing or not self.write_again():
             raise JournalFull("the disk of the journal fails")
         needed = self._reserve_bytes + (len(self._open) + 1) * SETTLED_RESERVE_BYTES + len(record)
         if self._space.room < needed:
@@ -142,11 +144,16 @@ class Journal:
 
         `call_id` is the id it was started under, where the event has another (see `domain.event_ids`).
 
-        Never raises for the disk: if even the reserve can't be written, the event lives in memory alone, and that is
-        logged.
+        Never raises for the disk: if even the reserve can't be written, the event lives in memory until `write_again`
+        succeeds, and that is logged.
         """
         try:
-            self._append(frame(segment.SETTLED, encoded))
+            record = frame(segment.SETTLED, encoded)
+            try:
+                self._append(record)
+            except OSError:
+                self._unwritten.append(record)
+                raise
         except (OSError, ValueError) as error:
             log.critical("a usage event is in memory only", extra={"event_id": event.id, "error": str(error)})
         self._recorded_seq = event.edge_seq
@@ -159,6 +166,16 @@ class Journal:
         self._uncovered.append(entry)
         self.unsettled_nanousd += event.cost_nanousd
         return entry
+
+    def write_again(self) -> bool:
+        """Write what the disk has refused; False where it still refuses. After it a crash finds those calls settled."""
+        while self._unwritten:
+            try:
+                self._append(self._unwritten[0])
+            except OSError:
+                return False
+            self._unwritten.popleft()
+        return True
 
     def covered(self, watermark: int) -> None:
         """Billing has every event up to `watermark`: forget them. A lower watermark than before changes nothing."""
@@ -187,6 +204,7 @@ class Journal:
 
         The folder stays held; release it afterwards.
         """
+        self.write_again()
         files = self._space.close()
         if epoch_closed and not self._open and not self._uncovered:
             for path in files:
