@@ -87,7 +87,7 @@ def plan_of(seed: int, only: Sequence[str] = ()) -> Plan:
         blows=tuple(sorted(blows, key=lambda blow: blow.at_s)),
         credits_usd=tuple(TIGHT_USD if tight and number == 0 else AMPLE_USD for number in range(keys)),
         workers=rng.randint(2, 6),
-        pause_s=rng.choice((0.0, 0.02, 0.05, 0.1)),
+        pause_s=rng.choice((0.02, 0.05, 0.1, 0.2)),
         failover=rng.random() < 0.7,
         restless=rng.random() < 0.7,
     )
