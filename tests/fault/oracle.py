@@ -68,7 +68,8 @@ def assert_reconciled(world: World) -> None:
         async with opened(settings) as engine:
             return await reconcile(make_context(settings, engine), None, whole=True)
 
-    assert asyncio.run(report()).differences == ()
+    differences = asyncio.run(report()).differences
+    assert not differences, differences
 
 
 def _assert_commands_find_no_difference(world: World) -> None:
