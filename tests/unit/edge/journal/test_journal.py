@@ -216,6 +216,32 @@ def test_what_a_failing_disk_refused_is_written_when_it_works_again(
     journal.close()
 
 
+def test_a_segment_begun_while_the_disk_failed_still_says_what_came_before_it(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two settled events, and a call that is settled while the disk takes no byte
+    journal = Journal(folder)
+    _fill(journal, ["a", "b"], 2)
+    journal.started(call("c"))
+    before, first = journal.cost_nanousd, _segments(journal)[0]
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        patched.setattr("os.write", refuse)
+        settle(journal, "c", 100)
+    # when the disk works again, billing has the first two, and their segment goes
+    assert journal.write_again()
+    journal.covered(3)
+    _wait_for(lambda: first not in _segments(journal))
+    # then what is left tells the sum of all
+    [epoch] = scan(folder.path)
+    assert (epoch.base_seq, epoch.last_seq, epoch.cost_nanousd) == (2, 3, before + 100)
+    assert epoch.missing == []
+    journal.close()
+
+
 def _takes(journal: Journal) -> bool:
     try:
         journal.started(call("again"))

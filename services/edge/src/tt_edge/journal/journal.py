@@ -85,6 +85,7 @@ class Journal:
         self._open: dict[str, _Segment] = {}
         self._space = Space(folder.path, self.boot_epoch, segment_bytes)
         self._segments: deque[_Segment] = deque()
+        self._header_due = b""
         self._begin_segment()
 
     @property
@@ -214,11 +215,18 @@ class Journal:
         if len(record) > self._space.current.room:
             self._next_segment()
         try:
-            self._space.append(record)
+            self._put(record)
         except OSError as error:
             log.error("journal segment given up", extra={"file": self._segments[-1].path.name, "error": str(error)})
             self._next_segment()
-            self._space.append(record)
+            self._put(record)
+
+    def _put(self, record: bytes) -> None:
+        """With the segment's header before its first record, also where the disk refused it at first."""
+        if self._header_due:
+            self._space.append(self._header_due)
+            self._header_due = b""
+        self._space.append(record)
 
     def _next_segment(self) -> None:
         if not self._space.advance():
@@ -230,7 +238,7 @@ class Journal:
     def _begin_segment(self) -> None:
         self._segments.append(_Segment(self._space.current.path))
         header = SegmentHeader(self._recorded_seq, self._recorded_nanousd)
-        self._space.append(frame(segment.HEADER, _encoder.encode(header)))
+        self._header_due = frame(segment.HEADER, _encoder.encode(header))
 
     def _trim(self) -> None:
         """Let the oldest segments go, strictly in order: a `settled` must not go before its `started`."""
@@ -248,7 +256,7 @@ class Journal:
         current = self._segments[-1]
         for event_id, record in list(oldest.open_calls.items()):
             try:
-                self._space.append(record)
+                self._put(record)
             except OSError as error:
                 log.error("journal segment not carried over", extra={"error": str(error)})
                 return False
