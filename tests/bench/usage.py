@@ -53,18 +53,22 @@ PRICE: Final = Price(
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of each request of one kind."""
+    """Milliseconds of each request of one kind, and the processor time of a warm one: (console, PostgreSQL)."""
 
     what: str
     cold_ms: list[float]
     warm_ms: list[float]
+    cpu_ms: tuple[float, float]
 
     def row(self) -> str:
         figures = [f"{_percentile(ms, p):.1f} ms" for ms in (self.cold_ms, self.warm_ms) for p in (50, 95)]
-        return f"| {self.what} | {' | '.join(figures)} |"
+        return f"| {self.what} | {' | '.join(figures)} | {self.cpu_ms[0]:.1f} ms / {self.cpu_ms[1]:.1f} ms |"
 
 
-HEADER: Final = "| query | p50 cold | p95 cold | p50 warm | p95 warm |\n| --- | --- | --- | --- | --- |"
+HEADER: Final = (
+    "| query | p50 cold | p95 cold | p50 warm | p95 warm | processor, console / PostgreSQL |\n"
+    "| --- | --- | --- | --- | --- | --- |"
+)
 
 
 class UsageBed:
@@ -188,22 +192,23 @@ def queries() -> dict[str, Callable[[ConsoleUser], object]]:
 
 def measure_queries(bed: UsageBed) -> list[Timing]:
     """Each query by every customer: once cold, WARM_ROUNDS times warm."""
-    found: list[Timing] = []
-    for what, ask in queries().items():
-        bed.cool()
-        cold = [_timed_ms(ask, user) for user in bed.customers]
-        warm = [_timed_ms(ask, user) for _ in range(WARM_ROUNDS) for user in bed.customers]
-        found.append(Timing(what, cold, warm))
+    found = [_measure(bed, what, [(ask, user) for user in bed.customers]) for what, ask in queries().items()]
     cursors = [(user, cursor) for user in bed.customers if (cursor := _deep_cursor(user)) is not None]
 
-    def deep(user: ConsoleUser, cursor: str) -> Callable[[ConsoleUser], object]:
-        return lambda _: user.get("/usage", limit=100, cursor=cursor, **MONTH_PARAMS)
+    def deep(cursor: str) -> Callable[[ConsoleUser], object]:
+        return lambda user: user.get("/usage", limit=100, cursor=cursor, **MONTH_PARAMS)
 
+    what = f"page {DEEP_PAGES + 1} of a month, by cursor"
+    return [*found, _measure(bed, what, [(deep(cursor), user) for user, cursor in cursors])]
+
+
+def _measure(bed: UsageBed, what: str, asked: Sequence[tuple[Callable[[ConsoleUser], object], ConsoleUser]]) -> Timing:
     bed.cool()
-    cold = [_timed_ms(deep(user, cursor), user) for user, cursor in cursors]
-    warm = [_timed_ms(deep(user, cursor), user) for _ in range(WARM_ROUNDS) for user, cursor in cursors]
-    found.append(Timing(f"page {DEEP_PAGES + 1} of a month, by cursor", cold, warm))
-    return found
+    cold = [_timed_ms(ask, user) for ask, user in asked]
+    before = bed.cpu_s()
+    warm = [_timed_ms(ask, user) for _ in range(WARM_ROUNDS) for ask, user in asked]
+    console_s, postgres_s = (now - then for now, then in zip(bed.cpu_s(), before, strict=True))
+    return Timing(what, cold, warm, (1000 * console_s / len(warm), 1000 * postgres_s / len(warm)))
 
 
 def _timed_ms(ask: Callable[[ConsoleUser], object], user: ConsoleUser) -> float:
