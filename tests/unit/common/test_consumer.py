@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC
 
 import pytest
 from nats.aio.client import Client
@@ -40,8 +41,13 @@ async def run() -> AsyncIterator[Run]:
         await asyncio.wait_for(task, 5)
 
 
-def consumer(nc: Client, handler: Handler, **options: int) -> PullConsumer:
-    return PullConsumer(nc, STREAM, "durable", SUBJECT, handler, **options)
+def consumer(nc: Client, handler: Handler, stored: StreamPosition | None = None, **options: int) -> PullConsumer:
+    """`stored` is what the database remembers."""
+
+    async def position() -> StreamPosition | None:
+        return stored
+
+    return PullConsumer(nc, STREAM, "durable", SUBJECT, handler, position, **options)
 
 
 class Sink:
@@ -65,7 +71,7 @@ async def test_messages_come_in_order_and_are_settled(nc: Client, js: JetStreamC
     sink = Sink()
     reading = consumer(nc, sink.take)
     await publish(js, b"1", b"2", b"3")
-    await reading.prepare(None)
+    await reading.prepare()
     run(reading)
     await until(lambda: sink.seen == [b"1", b"2", b"3"])
     await asyncio.sleep(0.05)
@@ -87,7 +93,7 @@ async def test_a_batch_whose_handler_failed_comes_again(nc: Client, js: JetStrea
 
     reading = consumer(nc, handler)
     await publish(js, b"1", b"2")
-    await reading.prepare(None)
+    await reading.prepare()
 
     # when
     run(reading)
@@ -103,7 +109,7 @@ async def test_a_restored_database_reads_again_what_it_lost(nc: Client, js: JetS
     sink = Sink()
     first = consumer(nc, sink.take)
     await publish(js, *(b"%d" % number for number in range(1, 6)))
-    await first.prepare(None)
+    await first.prepare()
     task = asyncio.create_task(first.run())
     await until(lambda: len(sink.seen) == 5)
     await asyncio.sleep(0.05)
@@ -112,8 +118,8 @@ async def test_a_restored_database_reads_again_what_it_lost(nc: Client, js: JetS
 
     # when the service starts with a position that knows only two of them (and no margin for parallel consumers)
     again = Sink()
-    second = consumer(nc, again.take, max_ack_pending=1, batch_max=1)
-    await second.prepare(StreamPosition(await second.stream_created(), 2))
+    second = consumer(nc, again.take, StreamPosition(first.created, 2), max_ack_pending=1, batch_max=1)
+    assert await second.prepare()
     run(second)
 
     # then
@@ -126,7 +132,7 @@ async def test_a_position_up_to_date_is_left_alone(nc: Client, js: JetStreamCont
     sink = Sink()
     first = consumer(nc, sink.take)
     await publish(js, b"1", b"2")
-    await first.prepare(None)
+    await first.prepare()
     task = asyncio.create_task(first.run())
     await until(lambda: len(sink.seen) == 2)
     await asyncio.sleep(0.05)
@@ -135,8 +141,8 @@ async def test_a_position_up_to_date_is_left_alone(nc: Client, js: JetStreamCont
 
     # when it starts again and a new message comes
     again = Sink()
-    second = consumer(nc, again.take, max_ack_pending=1, batch_max=1)
-    await second.prepare(StreamPosition(await second.stream_created(), 2))
+    second = consumer(nc, again.take, StreamPosition(first.created, 2), max_ack_pending=1, batch_max=1)
+    assert not await second.prepare()
     run(second)
     await publish(js, b"3")
 
@@ -151,10 +157,11 @@ async def test_a_position_in_another_incarnation_of_the_stream_means_nothing(
     # given a stream that was made anew since the position was stored
     await publish(js, b"new")
     sink = Sink()
-    reading = consumer(nc, sink.take, max_ack_pending=1, batch_max=1)
+    stored = StreamPosition("2020-01-01T00:00:00+00:00", 4711)
+    reading = consumer(nc, sink.take, stored, max_ack_pending=1, batch_max=1)
 
     # when
-    await reading.prepare(StreamPosition("2020-01-01T00:00:00+00:00", 4711))
+    await reading.prepare()
     run(reading)
 
     # then it is read from its beginning
@@ -167,7 +174,7 @@ async def test_it_goes_on_after_the_broker_was_killed(
     # given
     sink = Sink()
     reading = consumer(nc, sink.take)
-    await reading.prepare(None)
+    await reading.prepare()
     run(reading)
     await publish(js, b"before")
     await until(lambda: sink.seen == [b"before"])
@@ -195,7 +202,7 @@ async def test_two_batches_may_be_in_flight_and_no_more(nc: Client, js: JetStrea
 
     reading = consumer(nc, handler, batch_max=2, in_flight=2)
     await publish(js, *(b"%d" % number for number in range(6)))
-    await reading.prepare(None)
+    await reading.prepare()
 
     # when
     run(reading)
@@ -221,7 +228,7 @@ async def test_what_waits_when_it_stops_goes_back_to_the_broker_at_once(
 
     first = consumer(nc, handler, batch_max=1)
     await publish(js, b"1", b"2", b"3")
-    await first.prepare(None)
+    await first.prepare()
     task = asyncio.create_task(first.run())
     await asyncio.sleep(0.2)
 
@@ -247,30 +254,77 @@ async def test_a_backlog_comes_in_whole_batches(nc: Client, js: JetStreamContext
 
     reading = consumer(nc, handler, batch_max=100)
     await publish(js, *(b"x" * 500 for _ in range(400)))
-    await reading.prepare(None)
+    await reading.prepare()
     run(reading)
     await until(lambda: sum(sizes) == 400)
     assert len(sizes) <= 8
 
 
-async def test_a_durable_that_was_deleted_is_waited_for(nc: Client, js: JetStreamContext, run: Run) -> None:
-    # given
+async def test_a_durable_that_was_deleted_is_made_anew_after_the_stored_position(
+    nc: Client, js: JetStreamContext, run: Run
+) -> None:
+    # given a consumer whose database remembers the first message
+    sink = Sink()
+    await publish(js, b"1")
+    info = await js.stream_info(STREAM)
+    assert info.created is not None
+    stored = StreamPosition(info.created.astimezone(UTC).isoformat(), 1)
+    reading = consumer(nc, sink.take, stored, max_ack_pending=0)
+    await reading.prepare()
+    run(reading)
+    await until(lambda: reading.healthy)
+
+    # when the durable is deleted under it
+    await js.delete_consumer(STREAM, "durable")
+
+    # then it reads on, and nothing old
+    await publish(js, b"2")
+    await until(lambda: len(sink.seen) > 0, 10)
+    assert sink.seen == [b"2"]
+
+
+async def test_a_stream_that_was_lost_and_made_anew_is_read_from_its_beginning_under_its_own_name(
+    nc: Client, js: JetStreamContext, run: Run
+) -> None:
+    # given a consumer of a stream
     sink = Sink()
     reading = consumer(nc, sink.take)
-    await reading.prepare(None)
+    await publish(js, b"1", b"2")
+    await reading.prepare()
     run(reading)
-    await publish(js, b"1")
-    await until(lambda: sink.seen == [b"1"])
+    await until(lambda: sink.seen == [b"1", b"2"])
+    before = reading.created
 
-    # when
-    await js.delete_consumer(STREAM, "durable")
-    await until(lambda: not reading.healthy)
-    await reading.prepare(None)
+    # when the stream is lost with its durables, and made again
+    await js.delete_stream(STREAM)
+    await js.add_stream(StreamConfig(name=STREAM, subjects=[SUBJECT]))
+    await publish(js, b"3")
 
     # then
-    await until(lambda: reading.healthy, 5)
-    await publish(js, b"2")
-    await until(lambda: b"2" in sink.seen, 5)
+    await until(lambda: sink.seen == [b"1", b"2", b"3"], 10)
+    assert reading.created > before
+
+
+async def test_a_position_that_can_not_be_read_is_waited_for(nc: Client, js: JetStreamContext, run: Run) -> None:
+    # given a database that is away when the durable is found missing
+    sink = Sink()
+    asked: list[bool] = []
+
+    async def position() -> StreamPosition | None:
+        asked.append(True)
+        if len(asked) < 3:
+            raise RuntimeError("the database is away")
+        return None
+
+    reading = PullConsumer(nc, STREAM, "durable", SUBJECT, sink.take, position)
+    await publish(js, b"1")
+
+    # when
+    run(reading)
+
+    # then
+    await until(lambda: sink.seen == [b"1"])
+    assert len(asked) == 3
 
 
 async def test_the_sequence_of_a_message_is_what_its_metadata_says(nc: Client, js: JetStreamContext, run: Run) -> None:
@@ -283,7 +337,7 @@ async def test_the_sequence_of_a_message_is_what_its_metadata_says(nc: Client, j
 
     await publish(js, b"1", b"2")
     reading = consumer(nc, handler)
-    await reading.prepare(None)
+    await reading.prepare()
     run(reading)
     await until(lambda: len(seen) == 2)
     assert seen == [(1, 1), (2, 2)]

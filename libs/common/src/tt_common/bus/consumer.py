@@ -1,8 +1,9 @@
-"""A durable pull consumer that survives broker restarts and database restores.
+"""A durable pull consumer that survives broker restarts, lost streams and database restores.
 
 The handler commits its effects and then settles each message itself (ack, nak, term). A position (stream creation time and sequence)
 that the handler stores with its effects is compared with the durable at start: where the broker believes more is settled than the
-database remembers, the durable is made anew from the remembered position, less a margin for parallel consumers.
+database remembers, the durable is made anew from the remembered position, less a margin for parallel consumers. A durable that is
+gone (deleted, or lost with the broker's storage) is made anew in the same way.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -24,6 +25,8 @@ from nats.js.client import JetStreamContext
 from tt_common.bus.pull import Pull
 
 log = logging.getLogger(__name__)
+
+ReadPosition = Callable[[], Awaitable["StreamPosition | None"]]
 
 RETRY_WAIT_S = 0.25
 EMPTY_PULLS_BEFORE_CHECK = 5
@@ -64,6 +67,7 @@ class PullConsumer:
         durable: str,
         subject: str,
         handler: Callable[[list[Msg]], Awaitable[None]],
+        read_position: ReadPosition,
         *,
         batch_max: int = 500,
         ack_wait_s: float = 30.0,
@@ -75,6 +79,7 @@ class PullConsumer:
         self._stream = stream
         self._subject = subject
         self._handler = handler
+        self._read_position = read_position
         self._batch_max = batch_max
         self._config = ConsumerConfig(
             durable_name=durable,
@@ -89,29 +94,36 @@ class PullConsumer:
         self._in_flight = in_flight
         self._stopping = asyncio.Event()
         self.healthy = False
+        self.created = ""
+        """The incarnation of the stream that is being read, for a StreamPosition; never changes while a batch is handled."""
 
-    async def stream_created(self) -> str:
-        """The incarnation of the stream, for a StreamPosition."""
-        info = await self._js.stream_info(self._stream)
-        return info.created.astimezone(UTC).isoformat() if info.created else ""
+    async def prepare(self) -> bool:
+        """Make the durable if it is missing; move it back, and return True, if it is ahead of the stored position.
 
-    async def prepare(self, stored: StreamPosition | None) -> None:
-        """Make the durable if it is missing; move it back if it is ahead of `stored`. Call once before `run`."""
-        created = await self.stream_created()
-        sequence = stored.sequence if stored is not None and stored.created == created else 0
+        Call once before `run`. Raises what `read_position` raises, NotFoundError where there is no stream.
+        """
+        stored = await self._read_position()
+        await self._see_stream()
+        sequence = stored.sequence if stored is not None and stored.created == self.created else 0
         try:
-            info = await self._js.consumer_info(self._stream, self._durable)
+            durable = await self._js.consumer_info(self._stream, self._durable)
         except nats.js.errors.NotFoundError:
             await self._create(sequence)
-            return
-        floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        if floor > sequence:
-            log.warning(
-                "durable is ahead of the database, reading again",
-                extra={"durable": self._durable, "ack_floor": floor, "stored": sequence},
-            )
-            await self._js.delete_consumer(self._stream, self._durable)
-            await self._create(sequence)
+            return False
+        floor = durable.ack_floor.stream_seq if durable.ack_floor else 0
+        if floor <= sequence:
+            return False
+        log.warning(
+            "durable is ahead of the database, reading again",
+            extra={"durable": self._durable, "ack_floor": floor, "stored": sequence},
+        )
+        await self._js.delete_consumer(self._stream, self._durable)
+        await self._create(sequence)
+        return True
+
+    async def _see_stream(self) -> None:
+        info = await self._js.stream_info(self._stream)
+        self.created = info.created.astimezone(UTC).isoformat() if info.created else ""
 
     async def _create(self, after_sequence: int) -> None:
         margin = self._config.max_ack_pending or 0
@@ -124,7 +136,7 @@ class PullConsumer:
         while not self._stopping.is_set():
             pull = Pull(self._nc, self._stream, self._durable, self._batch_max)
             try:
-                await self._js.consumer_info(self._stream, self._durable)
+                await self._find()
                 await pull.start()
                 self.healthy = True
                 await self._pump(pull)
@@ -135,8 +147,23 @@ class PullConsumer:
             finally:
                 await pull.stop()
 
+    async def _find(self) -> None:
+        """Learn which stream this is; a durable that is gone is made anew. Raises nats errors only."""
+        await self._see_stream()
+        try:
+            await self._js.consumer_info(self._stream, self._durable)
+        except nats.js.errors.NotFoundError:
+            log.warning("the durable is gone, making it anew", extra={"durable": self._durable})
+            try:
+                await self.prepare()
+            except nats.errors.Error:
+                raise
+            except Exception as error:  # the database's, whichever it is: the position is not known yet
+                raise nats.errors.Error(f"the position can't be read: {error!r}") from error
+
     async def _pump(self, pull: Pull) -> None:
         empty = 0
+        reconnects = self._nc.stats["reconnects"]
         handling: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping.is_set():
@@ -144,6 +171,11 @@ class PullConsumer:
                     _, handling = await asyncio.wait(handling, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 messages = await pull.batch(self._stopping)
+                if self._nc.stats["reconnects"] != reconnects:
+                    # The stream may be another one now: what came must not be stored as a position in it.
+                    for message in messages:
+                        await message.nak()
+                    raise nats.errors.Error("reconnected")
                 if messages:
                     empty = 0
                     self.healthy = True

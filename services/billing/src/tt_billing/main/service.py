@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats.errors
 from fastapi import FastAPI
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
@@ -35,7 +34,7 @@ from tt_billing.usecases.grant_batch import GrantBatch
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.prices import push_all_prices
 from tt_common.bus.connection import connect
-from tt_common.bus.consumer import PullConsumer
+from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
 from tt_common.contracts.streams import BILLING, CATALOG, USAGE
 from tt_common.db.engine import make_engine
@@ -71,7 +70,6 @@ class Service:
         self._nc: Client | None = None
         self._consumer: PullConsumer | None = None
         self._server: RpcServer | None = None
-        self._stream_created = ""
         self._tracing = tracing_of("tokentally-billing")
         self.metrics = BillingMetrics(new_registry())
 
@@ -80,7 +78,7 @@ class Service:
         settings = self._settings
         if settings.nats_url is None:
             raise RuntimeError("BILLING_NATS_URL is not set")
-        nc = self._nc = await connect(settings.nats_url, "tt-billing", self._reconnected)
+        nc = self._nc = await connect(settings.nats_url, "tt-billing")
         await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, CATALOG.stream)
         await self._wait_for_database()
         relay = OutboxRelay(self._engine, nc, OUTBOX)
@@ -89,20 +87,8 @@ class Service:
         batch = GrantBatch(context)
         recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s, self.metrics)
         await recaller.start()
-        consumer = self._consumer = PullConsumer(
-            nc,
-            USAGE.name,
-            DURABLE,
-            USAGE.subjects[0],
-            usage_handler(context, lambda: self._stream_created, meter),
-            batch_max=BATCH_MAX,
-            ack_wait_s=ACK_WAIT_S,
-            in_flight=BATCHES_IN_FLIGHT,
-        )
-        async with self._engine.connect() as connection:
-            position = await read_position(connection, USAGE.name)
-        await consumer.prepare(position)
-        self._stream_created = await consumer.stream_created()
+        consumer = self._consumer = self._usage_consumer(nc, context, meter)
+        await consumer.prepare()
         self._spawn(batch.run())
         self._spawn(consumer.run())
         self._spawn(relay.run(self._stopping))
@@ -114,6 +100,26 @@ class Service:
         await server.start()
         freeze_long_lived()
         log.info("billing serves")
+
+    def _usage_consumer(self, nc: Client, context: Context, meter: UsageMeter) -> PullConsumer:
+        async def position() -> StreamPosition | None:
+            async with self._engine.connect() as connection:
+                return await read_position(connection, USAGE.name)
+
+        return PullConsumer(
+            nc,
+            USAGE.name,
+            DURABLE,
+            USAGE.subjects[0],
+            usage_handler(context, self._stream_created, meter),
+            position,
+            batch_max=BATCH_MAX,
+            ack_wait_s=ACK_WAIT_S,
+            in_flight=BATCHES_IN_FLIGHT,
+        )
+
+    def _stream_created(self) -> str:
+        return self._consumer.created if self._consumer is not None else ""
 
     def _chores(self, context: Context, nc: Client) -> Chores:
         every_s = self._settings.reconcile_every_s
@@ -149,15 +155,6 @@ class Service:
         await self._engine.dispose()
         await asyncio.to_thread(self._tracing.close)
         log.info("billing stopped")
-
-    async def _reconnected(self) -> None:
-        """The stream may be another one after the broker's restart."""
-        if self._consumer is None:
-            return
-        try:
-            self._stream_created = await self._consumer.stream_created()
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            log.warning("stream not seen after reconnecting", extra={"error": repr(error)})
 
     async def _wait_for_database(self) -> None:
         for attempt in range(1, START_TRIES + 1):

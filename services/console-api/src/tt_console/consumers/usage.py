@@ -29,7 +29,6 @@ class UsageConsumer:
     def __init__(self, nc: Client, database: Database, meter: UsageMeter) -> None:
         self._database = database
         self._meter = meter
-        self._created = ""
         self.undecodable = 0
         self._pull = PullConsumer(
             nc,
@@ -37,6 +36,7 @@ class UsageConsumer:
             DURABLE,
             USAGE.subjects[0],
             self._handle,
+            self._position,
             batch_max=BATCH_MAX,
             in_flight=BATCHES_IN_FLIGHT,
         )
@@ -47,14 +47,15 @@ class UsageConsumer:
 
     async def run(self) -> None:
         """Until `stop`. The position that the database remembers decides where the durable begins."""
-        async with self._database.transaction() as unit:
-            stored = await unit.usage.position(STREAM)
-        await self._pull.prepare(stored)
-        self._created = await self._pull.stream_created()
+        await self._pull.prepare()
         await self._pull.run()
 
     def stop(self) -> None:
         self._pull.stop()
+
+    async def _position(self) -> StreamPosition | None:
+        async with self._database.transaction() as unit:
+            return await unit.usage.position(STREAM)
 
     async def _handle(self, messages: list[Msg]) -> None:
         if not messages:
@@ -63,7 +64,7 @@ class UsageConsumer:
         decoded = [(message, decode_usage(message.data)) for message in messages]
         last = max(stream_sequence(message) for message in messages)
         events = [event for _, event in decoded if event is not None]
-        await ingest_usage(self._database, events, StreamPosition(self._created, last))
+        await ingest_usage(self._database, events, StreamPosition(self._pull.created, last))
         for message, event in decoded:
             if event is not None:
                 await message.ack()
