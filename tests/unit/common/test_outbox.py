@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -11,8 +12,10 @@ from sqlalchemy import MetaData, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.unit.common.waiting import until
+from tt_common.contracts.streams import BucketSpec
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxMessage, OutboxRelay, enqueue, outbox_table
+from tt_common.deploy import bucket_config
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.postgres import EmbeddedPostgres
 
@@ -146,3 +149,61 @@ async def test_nothing_is_lost_or_reordered_over_a_broker_restart(
     # then
     await emptied(engine, table, 15)
     assert await published(js) == list(range(150))
+
+
+async def test_an_older_record_is_never_put_over_a_newer_one(
+    engine: AsyncEngine, table: Table, relay: OutboxRelay, nc: Client, js: JetStreamContext
+) -> None:
+    # given a bucket whose record is newer than what a restored database, or a deposed leader, has in its outbox
+    bucket = BucketSpec(name="things", history=5, max_bytes=1024 * 1024)
+    await js.add_stream(bucket_config(bucket, 1))
+    subject = bucket.subject("a")
+    newer, other = b'{"revision":7,"is":"newer"}', b'{"revision":7,"is":"other"}'
+    await js.publish(subject, newer)
+
+    async def put(*records: bytes) -> list[bytes]:
+        async with engine.begin() as connection:
+            await enqueue(connection, table, [OutboxMessage(subject, record, {}) for record in records])
+        await emptied(engine, table)
+        state = (await js.stream_info(bucket.stream)).state
+        found = [await js.get_msg(bucket.stream, seq=n) for n in range(state.first_seq, state.last_seq + 1)]
+        return [item.data or b"" for item in found]
+
+    # when
+    assert await put(b'{"revision":6}', b"no record", newer) == [newer]
+
+    # then it stays, and what is as new or newer is put once, in order
+    assert await put(other, other, b'{"revision":8}') == [newer, other, b'{"revision":8}']
+
+
+async def test_a_put_that_another_process_overtakes_looks_again(
+    engine: AsyncEngine, table: Table, nc: Client, js: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given another process that puts a newer record just after this one has looked
+    bucket = BucketSpec(name="things", history=5, max_bytes=1024 * 1024)
+    await js.add_stream(bucket_config(bucket, 1))
+    subject = bucket.subject("a")
+    look = JetStreamContext.get_last_msg
+    looks: list[bool] = []
+
+    async def overtaken(context: JetStreamContext, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await look(context, *arguments, **options)
+        finally:
+            if not looks:
+                looks.append(True)
+                await js.publish(subject, b'{"revision":9}')
+
+    monkeypatch.setattr(JetStreamContext, "get_last_msg", overtaken)
+
+    # when
+    async with engine.begin() as connection:
+        await enqueue(connection, table, [OutboxMessage(subject, b'{"revision":8}', {})])
+    stopping = asyncio.Event()
+    running = asyncio.create_task(OutboxRelay(engine, nc, table).run(stopping))
+    await emptied(engine, table)
+    stopping.set()
+    await asyncio.wait_for(running, 10)
+
+    # then
+    assert (await look(js, bucket.stream, subject)).data == b'{"revision":9}'

@@ -1,7 +1,8 @@
 """Transactional outbox: messages written with the effect that they tell of, published afterwards in order, at least once.
 
-A row is any JetStream message, an event or a KV put (`$KV.<bucket>.<key>`). One relay at a time (leadership) publishes in id order,
-so the last KV put of a row that its writers lock is the newest. Published rows are deleted.
+A row is any JetStream message, an event or a KV put (`$KV.<bucket>.<key>`). One relay at a time (leadership) publishes in id order. A
+KV put is a compare-and-set on the record's revision: whoever publishes it late (a deposed leader, a database restored from a backup)
+can't put an older record over a newer one. Published rows are deleted.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -14,7 +15,9 @@ from typing import Any
 
 import msgspec
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
+from nats.js.api import Header
 from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -26,10 +29,20 @@ from tt_common.db.leadership import lead
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 200
+PUT_TRIES = 5
+WRONG_LAST_SEQUENCE = 10071
 POLL_S = 0.2
 PUBLISHED_POLL_S = 0.01
 PUBLISH_TIMEOUT_S = 3.0
 LOCK = 7_305_002
+KV_PREFIX = "$KV."
+
+
+class _Revision(msgspec.Struct):
+    revision: int = -1
+
+
+_revisions = msgspec.json.Decoder(_Revision)
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
@@ -118,7 +131,10 @@ class OutboxRelay:
         done: list[int] = []
         try:
             for row in rows:
-                await self._js.publish(row.subject, row.payload, headers=dict(row.headers) or None)
+                if row.subject.startswith(KV_PREFIX):
+                    await self._put(row.subject, row.payload, dict(row.headers))
+                else:
+                    await self._js.publish(row.subject, row.payload, headers=dict(row.headers) or None)
                 done.append(row.id)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             log.warning("outbox waits for the broker", extra={"error": repr(error)})
@@ -127,3 +143,34 @@ class OutboxRelay:
             async with self._engine.begin() as connection:
                 await connection.execute(delete(table).where(table.c.id.in_(done)))
         return len(done)
+
+    async def _put(self, subject: str, payload: bytes, headers: dict[str, Any]) -> None:
+        """Into its bucket, unless a newer record (or the same) is there. Raises nats errors."""
+        stream = f"KV_{subject.split('.')[1]}"
+        for _ in range(PUT_TRIES):
+            try:
+                present = await self._js.get_last_msg(stream, subject, direct=True)
+                sequence, data = present.seq or 0, present.data or b""
+            except nats.js.errors.NotFoundError:
+                sequence, data = 0, b""
+            if payload == data:
+                return
+            if revision_of(payload) < revision_of(data):
+                log.warning("the bucket has a newer record, not put", extra={"bucket": stream})
+                return
+            try:
+                expected = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(sequence)}
+                await self._js.publish(subject, payload, headers=headers | expected)
+                return
+            except nats.js.errors.APIError as error:
+                if error.err_code != WRONG_LAST_SEQUENCE:
+                    raise
+        raise nats.errors.Error(f"the record in {stream} changes too fast")
+
+
+def revision_of(record: bytes) -> int:
+    """The revision of a KV record; -1 for what is none."""
+    try:
+        return _revisions.decode(record).revision
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return -1

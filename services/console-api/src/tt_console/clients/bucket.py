@@ -3,22 +3,15 @@
 Each reading takes what came since the last one, and starts over when the bucket was made anew or lost records.
 """
 
-import msgspec
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tt_common.contracts.streams import BucketSpec
+from tt_common.db.outbox import revision_of
 
 FETCH_BATCH = 1000
 FETCH_TIMEOUT_S = 5.0
 IDLE_TTL_S = 30.0
-
-
-class _Revision(msgspec.Struct):
-    revision: int = -1
-
-
-_decoder = msgspec.json.Decoder(_Revision)
 
 
 class BucketRevisions:
@@ -58,16 +51,8 @@ class BucketRevisions:
             while pending > 0:
                 messages = await subscription.fetch(min(FETCH_BATCH, pending), timeout=FETCH_TIMEOUT_S)
                 for message in messages:
-                    self._known[message.subject.removeprefix(prefix)] = _revision(message.data)
+                    self._known[message.subject.removeprefix(prefix)] = revision_of(message.data)
                     self._sequence = message.metadata.sequence.stream
                 pending = messages[-1].metadata.num_pending
         finally:
             await subscription.unsubscribe()
-
-
-def _revision(data: bytes) -> int:
-    """-1 for what is no record: a repair puts it again."""
-    try:
-        return _decoder.decode(data).revision
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return -1
