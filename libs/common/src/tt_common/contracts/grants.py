@@ -41,8 +41,10 @@ class ChangeGrant(msgspec.Struct, frozen=True, kw_only=True):
 
     `need_*` must be granted in full or the whole change is refused; `queued_nanousd` is what waits behind it, `want_nanousd`
     what the edge expects to spend in ten seconds: both are wishes. On an open grant the amounts are added to it. A change with
-    no need renews the hard expiry. Errors: billing_shortfall {available_nanousd, need_nanousd}, api_key_quota_exceeded
-    {limit_nanousd, remaining_nanousd, resets_at_ms}, rate_limit_exceeded {limit_kind, limit, retry_after_s}, grant_incomplete_knowledge
+    no need renews the hard expiry. `granted_seen_nanousd` is all that the edge has been granted: a billing that knows of less has
+    forgotten (its database was restored from a backup) and answers grant_ended. Errors: billing_shortfall {available_nanousd,
+    need_nanousd}, api_key_quota_exceeded {limit_nanousd, remaining_nanousd, resets_at_ms}, rate_limit_exceeded {limit_kind, limit,
+    retry_after_s}, grant_incomplete_knowledge
     (an edge did not answer a recall: retry later), stale_revision, grant_ended, unavailable.
     """
 
@@ -56,6 +58,7 @@ class ChangeGrant(msgspec.Struct, frozen=True, kw_only=True):
     queued_nanousd: int = 0
     want_nanousd: int = 0
     want: Slices = Slices()
+    granted_seen_nanousd: int = 0
 
 
 class GrantReply(msgspec.Struct, frozen=True, kw_only=True):

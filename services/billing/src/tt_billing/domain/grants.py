@@ -43,6 +43,8 @@ def change_grant(book: Book, request: ChangeGrant, terms: GrantTerms) -> GrantRe
     """Open, extend or renew. Raises DomainError for what no recall can help; a refusal has moved nothing."""
     now_ms = book.booked_at_ms
     grant = book.grants.get(request.grant_id)
+    if request.granted_seen_nanousd > (0 if grant is None else grant.granted_nanousd):
+        raise DomainError("grant_ended", "more was granted than is known here: the ledger was restored")
     if grant is not None:
         _check_changeable(grant, request)
     window = windows.window_with_terms(book, request.key)

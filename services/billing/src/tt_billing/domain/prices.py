@@ -45,6 +45,14 @@ def next_version(versions: tuple[Price, ...], request: PublishPrice, now_ms: int
     )
 
 
+def forgotten_versions(known: tuple[Price, ...], seen: list[Price]) -> list[Price]:
+    """Versions that were seen and are not known, each once, oldest first. A number that is taken stays as it is known."""
+    numbers = {price.number for price in known}
+    return sorted(
+        {price.number: price for price in seen if price.number not in numbers}.values(), key=lambda p: p.number
+    )
+
+
 def price_record(model: str, revision: int, versions: tuple[Price, ...], now_ms: int) -> PriceRecord:
     """What the edges need: the version in force and those that start later."""
     present = price_in_force(versions, now_ms)

@@ -5,6 +5,10 @@ from uuid import UUID
 import msgspec
 
 
+class DatabaseWentBack(Exception):
+    """The database knows less than this process has committed to it: it was restored from a backup."""
+
+
 class OtherGrant(msgspec.Struct, frozen=True, kw_only=True):
     """What a recall needs to know of a grant; slices are those of the key's present window."""
 
@@ -98,6 +102,15 @@ class Gap(msgspec.Struct, frozen=True):
     boot_epoch: str
     edge_id: str
     watermark: int
+
+
+class MissingEvents(msgspec.Struct, frozen=True):
+    """Sequences of an epoch that never came."""
+
+    boot_epoch: str
+    edge_id: str
+    first_seq: int
+    last_seq: int
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
-"""Keeps the stream USAGE from filling up: above a share of its size, drops what every reader of the house has settled.
+"""Keeps the stream USAGE from filling up: above a share of its size, drops the oldest of what every reader of the house has settled.
 
-Never purges beyond the lower of billing's and console-api's settled positions; a reader that does not exist yet has
-settled nothing.
+What is kept is what a database restored from a backup reads again, so a part of the stream always stays. Never purges
+beyond the lower of billing's and console-api's settled positions; a reader that does not exist yet has settled nothing.
 """
 
 import logging
@@ -14,6 +14,8 @@ from tt_common.contracts.streams import BILLING_DURABLE, CONSOLE_DURABLE, USAGE
 log = logging.getLogger(__name__)
 
 FULL_SHARE = 0.7
+KEPT_SHARE = 0.35
+"""Of the stream's limit: how much of what is settled stays readable for a restored database."""
 READERS = (BILLING_DURABLE, CONSOLE_DURABLE)
 
 
@@ -32,7 +34,9 @@ async def purge_usage(nc: Client) -> int:
             log.warning("USAGE fills up and a reader is missing", extra={"durable": durable})
             return 0
         floors.append(reader.ack_floor.stream_seq if reader.ack_floor else 0)
-    below = min(floors) + 1
+    state = info.state
+    kept = int(state.messages * KEPT_SHARE * limit_bytes / state.bytes)
+    below = min(*floors, state.last_seq - kept) + 1
     if below <= info.state.first_seq:
         log.error("USAGE fills up and nothing can be purged", extra={"bytes": info.state.bytes})
         return 0

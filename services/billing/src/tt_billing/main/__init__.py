@@ -1,4 +1,4 @@
-"""The commands of billing: serve, migrate, replay, reconcile, quarantine. Wiring only."""
+"""The commands of billing: serve, migrate, replay, reconcile, resume, missing, quarantine. Wiring only."""
 
 import argparse
 import asyncio
@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     reconcile_parser = commands_parser.add_parser("reconcile", help="compare ledger, usage, receipts, grants, epochs")
     for with_json in (replay_parser, reconcile_parser):
         with_json.add_argument("--json", action="store_true", help="print the report as JSON")
+    commands_parser.add_parser("resume", help="after a restore: learn again what NATS and the edges still know")
+    missing_parser = commands_parser.add_parser("missing", help="events that edges numbered and that never came")
+    missing_parser.add_argument("--write-off", action="store_true", help="don't wait for them any more")
     quarantine = commands_parser.add_parser("quarantine", help="events that could not be understood")
     actions = quarantine.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="those that wait")
@@ -52,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(commands.replay_command(settings, options.json))
     if options.command == "reconcile":
         return asyncio.run(commands.reconcile_command(settings, options.json))
+    if options.command == "resume":
+        return asyncio.run(commands.resume_command(settings))
+    if options.command == "missing":
+        return asyncio.run(commands.missing_command(settings, options.write_off))
     if options.action == "list":
         return asyncio.run(commands.quarantine_list(settings))
     if options.action == "show":

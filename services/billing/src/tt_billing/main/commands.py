@@ -10,16 +10,20 @@ from contextlib import asynccontextmanager
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tt_billing.clients.price_bucket import read_price_records
 from tt_billing.domain.records import Difference
 from tt_billing.jobs.reconciliation import usage_backlog
 from tt_billing.main.service import make_context
 from tt_billing.settings import Settings
 from tt_billing.store.quarantine import list_quarantine, read_quarantined
+from tt_billing.usecases.missing_events import missing_events
 from tt_billing.usecases.reconcile import reconcile
 from tt_billing.usecases.replay import replay
+from tt_billing.usecases.resume import adopt_prices, doubt_grants
 from tt_billing.usecases.retry_quarantined import retry_quarantined
 from tt_common.bus.connection import connect
 from tt_common.clock import rfc3339
+from tt_common.contracts.streams import USAGE
 from tt_common.db.engine import make_engine
 from tt_common.errors import DomainError
 
@@ -65,6 +69,47 @@ async def reconcile_command(settings: Settings, as_json: bool) -> int:
     say(f"{report.rated} receipts rated again, {report.quarantined} events in quarantine, USAGE backlog: {backlog}")
     say(_verdict(report.differences))
     return 0 if report.clean else 1
+
+
+async def resume_command(settings: Settings) -> int:
+    """What `serve` does by itself where it sees that the database is older than the stream; by hand where it can't see it."""
+    if settings.nats_url is None:
+        sys.stderr.write("BILLING_NATS_URL is not set\n")
+        return 1
+    nc = await connect(settings.nats_url, "tt-billing-resume")
+    try:
+        last_seq = (await nc.jetstream(timeout=5).stream_info(USAGE.name)).state.last_seq
+        records = await read_price_records(nc)
+    finally:
+        await nc.close()
+    async with opened(settings) as engine:
+        context = make_context(settings, engine)
+        prices = await adopt_prices(context, records)
+        grants = await doubt_grants(context, last_seq, settings.lost_grant_s)
+    say(f"{prices} price versions adopted from the bucket, {grants} grants wait for their edges")
+    return 0
+
+
+async def missing_command(settings: Settings, write_off: bool) -> int:
+    """Lists events that never came; with `write_off` they are not waited for any more. Exit status 1: some are missing."""
+    if settings.nats_url is None:
+        sys.stderr.write("BILLING_NATS_URL is not set\n")
+        return 1
+    nc = await connect(settings.nats_url, "tt-billing-missing")
+    try:
+        backlog = await usage_backlog(nc)
+    finally:
+        await nc.close()
+    if backlog:
+        sys.stderr.write(f"{backlog} events in USAGE are not settled yet: wait for them\n")
+        return 1
+    async with opened(settings) as engine:
+        missing = await missing_events(make_context(settings, engine), write_off=write_off)
+    for item in missing:
+        say(f"{item.edge_id} {item.boot_epoch}: {item.first_seq} to {item.last_seq}")
+    number = sum(item.last_seq - item.first_seq + 1 for item in missing)
+    say(f"{number} events {'written off' if write_off else 'are missing'}")
+    return 1 if missing and not write_off else 0
 
 
 async def quarantine_list(settings: Settings) -> int:

@@ -5,6 +5,8 @@ Whatever fails later (NATS, PostgreSQL) is waited out; only what is missing at t
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_billing.api import rpc
 from tt_billing.clients.edges import EdgeRecaller
-from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, usage_handler
+from tt_billing.clients.price_bucket import read_price_records
+from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, UsageHandler
 from tt_billing.crash_points import crash_check
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
@@ -33,6 +36,7 @@ from tt_billing.usecases.context import Context, steady_clock
 from tt_billing.usecases.grant_batch import GrantBatch
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.prices import push_all_prices
+from tt_billing.usecases.resume import adopt_prices, doubt_grants
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
@@ -87,8 +91,12 @@ class Service:
         batch = GrantBatch(context)
         recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s, self.metrics)
         await recaller.start()
+        await adopt_prices(context, await read_price_records(nc))
         consumer = self._consumer = self._usage_consumer(nc, context, meter)
-        await consumer.prepare()
+        if await consumer.prepare():
+            last_seq = (await nc.jetstream(timeout=5).stream_info(USAGE.name)).state.last_seq
+            doubted = await doubt_grants(context, last_seq, settings.lost_grant_s)
+            log.error("the database was restored from a backup: usage is read again", extra={"grants": doubted})
         self._spawn(batch.run())
         self._spawn(consumer.run())
         self._spawn(relay.run(self._stopping))
@@ -111,7 +119,7 @@ class Service:
             USAGE.name,
             DURABLE,
             USAGE.subjects[0],
-            usage_handler(context, self._stream_created, meter),
+            UsageHandler(context, self._stream_created, meter, self._went_back).handle,
             position,
             batch_max=BATCH_MAX,
             ack_wait_s=ACK_WAIT_S,
@@ -120,6 +128,11 @@ class Service:
 
     def _stream_created(self) -> str:
         return self._consumer.created if self._consumer is not None else ""
+
+    def _went_back(self) -> None:
+        """Whoever starts this process again starts it with what the restored database knows."""
+        log.critical("the database was restored under this process, ending it")
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _chores(self, context: Context, nc: Client) -> Chores:
         every_s = self._settings.reconcile_every_s

@@ -33,12 +33,16 @@ class PostgresUnit:
         self.grant_accounts = partial(grants.grant_accounts, connection)
         self.silent_grants = partial(grants.silent_grants, connection)
         self.finished_lost_grants = partial(grants.finished_lost_grants, connection)
+        self.doubt_grants = partial(grants.doubt_grants, connection)
         self.grants_of_closed_epochs = partial(grants.grants_of_closed_epochs, connection)
         self.overdue_holds = partial(grants.overdue_holds, connection)
 
         self.note_epoch = partial(epochs.note_epoch, connection)
         self.close_epoch = partial(epochs.close_epoch, connection)
         self.advance_watermark = partial(epochs.advance_watermark, connection)
+        self.epochs_behind = partial(epochs.epochs_behind, connection)
+        self.missing_events = partial(epochs.missing_events, connection)
+        self.write_off = partial(epochs.write_off, connection)
         self.closed_unsettled_epochs = partial(epochs.closed_unsettled_epochs, connection)
 
         self.known_ids = partial(usage.known_ids, connection)

@@ -1,7 +1,7 @@
 """Boot epochs of edges and how far each is settled.
 
 Invariant: `watermark` is the highest sequence up to which every event is settled or quarantined, as computed from
-those rows themselves; it never goes back. Settlement does not write here, so it never waits here.
+those rows themselves, or by a person's word (`write_off`); it never goes back. Settlement does not write here, so it never waits here.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.domain.records import Gap
+from tt_billing.domain.records import Gap, MissingEvents
 from tt_common.db.rows import run
 
 WALK_MAX: Final = 50_000
@@ -35,6 +35,17 @@ _ADVANCE: Final = (
     " WHERE edge_seq = CAST(:watermark AS bigint) + number)"
     " UPDATE edge_epochs e SET watermark = GREATEST(e.watermark, run.top) FROM run"
     " WHERE e.boot_epoch = :boot_epoch AND run.top > e.watermark RETURNING e.watermark"
+)
+
+# Up to the next event that is known, or to the end of a closed epoch.
+_MISSING: Final = (
+    "SELECT e.boot_epoch, e.edge_id, e.watermark + 1 AS first_seq, coalesce(above.seq - 1, e.last_seq) AS last_seq"
+    " FROM edge_epochs e CROSS JOIN LATERAL ("
+    " SELECT min(k.edge_seq) AS seq FROM known_sequences k WHERE k.boot_epoch = e.boot_epoch AND k.edge_seq > e.watermark"
+    ") above WHERE (above.seq > e.watermark + 1 AND EXISTS ("
+    " SELECT 1 FROM usage_events u WHERE u.boot_epoch = e.boot_epoch AND u.edge_seq > e.watermark AND u.booked_at_ms < :before))"
+    " OR (above.seq IS NULL AND e.closed AND e.watermark < e.last_seq AND e.seen_at_ms < :before)"
+    " ORDER BY e.edge_id, e.boot_epoch LIMIT 1000"
 )
 
 
@@ -86,3 +97,39 @@ async def gaps(connection: AsyncConnection) -> list[Gap]:
         " (SELECT 1 FROM usage_events u WHERE u.boot_epoch = e.boot_epoch AND u.edge_seq > e.watermark) LIMIT 1000",
     )
     return [Gap(row.boot_epoch, row.edge_id, row.watermark) for row in result]
+
+
+async def epochs_behind(connection: AsyncConnection) -> list[str]:
+    """Epochs with settled events above the watermark: it is only brought up when somebody asks."""
+    result = await run(
+        connection,
+        "SELECT e.boot_epoch FROM edge_epochs e WHERE EXISTS"
+        " (SELECT 1 FROM usage_events u WHERE u.boot_epoch = e.boot_epoch AND u.edge_seq > e.watermark) ORDER BY 1",
+    )
+    return list(result.scalars())
+
+
+async def missing_events(connection: AsyncConnection, settled_before_ms: int) -> list[MissingEvents]:
+    """The first gap of each epoch behind which something was settled (or the epoch was closed) before that time."""
+    result = await run(connection, _MISSING, before=settled_before_ms)
+    return [MissingEvents(row.boot_epoch, row.edge_id, row.first_seq, row.last_seq) for row in result]
+
+
+async def write_off(connection: AsyncConnection, missing: MissingEvents, now_ms: int) -> None:
+    """Record that nobody waits for them, and let the watermark pass."""
+    values = {
+        "boot_epoch": missing.boot_epoch,
+        "edge_id": missing.edge_id,
+        "first": missing.first_seq,
+        "last": missing.last_seq,
+    }
+    await run(
+        connection, "INSERT INTO written_off VALUES (:boot_epoch, :edge_id, :first, :last, :now)", now=now_ms, **values
+    )
+    await run(
+        connection,
+        "UPDATE edge_epochs SET watermark = GREATEST(watermark, :last), last_seq = GREATEST(last_seq, :last)"
+        " WHERE boot_epoch = :boot_epoch",
+        boot_epoch=missing.boot_epoch,
+        last=missing.last_seq,
+    )

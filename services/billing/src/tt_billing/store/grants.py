@@ -61,6 +61,22 @@ async def finished_lost_grants(
     )
 
 
+async def doubt_grants(
+    connection: AsyncConnection, usage_last_seq: int, end_after_s: float, lost_grant_s: float
+) -> int:
+    """Every grant that is not ended becomes lost, and ends `end_after_s` from now unless its edge is heard of. How many."""
+    result = await run(
+        connection,
+        "UPDATE grants SET state = 'lost', lost_usage_seq = :last_seq,"
+        " lost_clock_ms = (SELECT clock_ms FROM billing_clock) + CAST(:end_after_ms AS bigint) - CAST(:lost_ms AS bigint)"
+        " WHERE state <> 'ended'",
+        last_seq=usage_last_seq,
+        end_after_ms=int(end_after_s * 1000),
+        lost_ms=int(lost_grant_s * 1000),
+    )
+    return result.rowcount
+
+
 async def grants_of_closed_epochs(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Grants of epochs that are over and settled to their last event."""
     return await _rows(

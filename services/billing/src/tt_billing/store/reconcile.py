@@ -74,6 +74,7 @@ FROM edge_epochs e CROSS JOIN LATERAL (
 ) s
 WHERE e.closed AND e.watermark >= e.last_seq AND s.cost <> e.cost_nanousd
     AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.boot_epoch = e.boot_epoch)
+    AND NOT EXISTS (SELECT 1 FROM written_off w WHERE w.boot_epoch = e.boot_epoch)
 ORDER BY 1 LIMIT :max"""
 
 CHECKS: Final = {

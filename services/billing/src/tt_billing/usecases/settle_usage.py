@@ -42,13 +42,18 @@ class Readable(msgspec.Struct, frozen=True):
     counted: bool = False
 
 
-async def settle_usage(context: Context, deliveries: Sequence[Delivery], stream: str, created: str) -> set[int]:
-    """Returns the sequences of poison messages, now in quarantine. Raises on any database error: nothing was settled."""
+async def settle_usage(
+    context: Context, deliveries: Sequence[Delivery], stream: str, created: str, not_below: int = 0
+) -> set[int]:
+    """Returns the sequences of poison messages, now in quarantine. Raises on any database error: nothing was settled.
+
+    `not_below` is the highest position that this process has committed; DatabaseWentBack where the database has a lower one.
+    """
     readable, poison = sort_out(deliveries)
     async with context.database.begin() as unit:
         book = await settle_in(unit, context.now_ms(), readable, poison)
         position = StreamPosition(created, max(delivery.sequence for delivery in deliveries))
-        await unit.save_position(stream, position)
+        await unit.save_position(stream, position, not_below)
         context.crash("before_commit")
     if book.events:
         context.poke_outbox()

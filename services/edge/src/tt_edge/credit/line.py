@@ -244,6 +244,7 @@ class KeyCredit:
             want=Slices(
                 requests=len(queued), tokens=sum(waiter.need.tokens for waiter in queued), concurrency=len(queued)
             ),
+            granted_seen_nanousd=grant.granted_nanousd,
         )
         grant.changing = True
         try:
