@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.billing.conftest import APP, OWNER, USD, Billing, eventually, shrunk
 from tt_billing.main.service import Service, make_context
-from tt_billing.usecases.missing_events import missing_events
+from tt_billing.usecases.missing_events import list_missing, write_off
 from tt_common.bus.rpc import call
 from tt_common.contracts import wallets as w
 from tt_common.contracts.events import UsageEvent
@@ -175,15 +175,16 @@ async def test_events_that_never_come_are_listed_and_written_off_on_request_only
         context = make_context(billing.settings, engine)
 
         # when they are listed, then written off
-        listed = await missing_events(context, write_off=False)
+        listed = await list_missing(context)
         assert [(item.boot_epoch, item.first_seq, item.last_seq) for item in listed] == [
             ("closed", 2, 4),
             ("gap", 3, 4),
         ]
-        await missing_events(context, write_off=True)
+        for epoch in ("closed", "gap"):
+            await write_off(context, epoch)
 
         # then nobody waits for them, and it is on record
-        assert await missing_events(context, write_off=False) == []
+        assert await list_missing(context) == []
     finally:
         await engine.dispose()
     await billing.settled(7, "gap")

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import getpass
 import ipaddress
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +18,7 @@ from nats.aio.client import Client
 from pydantic import SecretStr, ValidationError
 
 from tt_common.bus.connection import connect
-from tt_common.clock import now_ms
+from tt_common.clock import now_ms, rfc3339
 from tt_common.contracts.streams import CATALOG, IDENTITY, KEYS, USAGE
 from tt_common.db.engine import make_engine
 from tt_common.db.migrations import migrate
@@ -49,6 +50,7 @@ from tt_console.store.database import PostgresDatabase
 from tt_console.usecases.make_demo import make_demo
 from tt_console.usecases.metrics import ConsoleMetrics
 from tt_console.usecases.rebuild_usage import rebuild_usage
+from tt_console.usecases.resend_wallets import resend_wallets
 from tt_console.usecases.seed_catalog import seed_catalog
 from tt_console.usecases.sign_up import create_operator
 
@@ -56,6 +58,8 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 COMMAND_POOL_SIZE = 4
 STOP_TIMEOUT_S = 10.0
 PUBLISHED_WAIT_S = 1.0
+RESEND_HOURS = 24 * 30
+MS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--key-file", type=Path, metavar="FILE", help="print the key in this file while it is valid")
     operator = commands.add_parser("create-operator", help="make an operator, or make a user one")
     operator.add_argument("email")
+    resend = commands.add_parser(
+        "resend-wallets", help="after billing's restore: tell it again what operators did to wallets"
+    )
+    resend.add_argument("--hours", type=float, default=RESEND_HOURS, help="how far back (default: %(default)g)")
     commands.add_parser("rebuild-usage", help="rebuild the usage read model from billing's records")
     return parser
 
@@ -125,7 +133,13 @@ async def _run(command: Command, arguments: argparse.Namespace, settings: Consol
 async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[None]:
     """Connections and background work of `serve`; stops them in order."""
     engine = make_engine(_secret(settings.database_url), "console-api")
-    nc = await connect(_secret(settings.nats_url), "console-api")
+    repair: RepairJob | None = None
+
+    async def reconnected() -> None:
+        if repair is not None:
+            repair.hasten()
+
+    nc = await connect(_secret(settings.nats_url), "console-api", reconnected)
     await require(nc.jetstream(timeout=5), USAGE.name, IDENTITY.name, KEYS.stream, CATALOG.stream)
     relay = OutboxRelay(engine, nc, tables.outbox)
     # A change is answered when the edges have been told of it, so that a new key works at once and a revoked one no more.
@@ -144,9 +158,10 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
     )
     app.state.checks.update(database=database.check, nats=_nats_check(nc), usage=_consumer_check(consumer))
     stopping = asyncio.Event()
+    repair = RepairJob(database, nc)
     work = [
         asyncio.create_task(relay.run(stopping)),
-        asyncio.create_task(RepairJob(database, nc).run(stopping)),
+        asyncio.create_task(repair.run(stopping)),
         asyncio.create_task(sweep_expired(database, stopping)),
         asyncio.create_task(make_usage_months(database, stopping)),
         asyncio.create_task(measure_for_ever(engine, nc, metrics, meter, stopping)),
@@ -230,6 +245,15 @@ async def _create_operator(arguments: argparse.Namespace, tools: Tools) -> int:
     return 0
 
 
+async def _resend_wallets(arguments: argparse.Namespace, tools: Tools) -> int:
+    since_ms = now_ms() - int(arguments.hours * MS_PER_HOUR)
+    done = await resend_wallets(tools.database, tools.billing, since_ms)
+    for change in done.unanswered:
+        _warn(f"never answered: {rfc3339(change.at_ms)} {change.action} {json.dumps(change.after)}")
+    _say(f"{done.adjustments} adjustments and {done.configurations} configurations sent again")
+    return 0
+
+
 async def _rebuild_usage(_: argparse.Namespace, tools: Tools) -> int:
     rows = await rebuild_usage(tools.database, tools.billing, JetStreamUsage(tools.nc))
     _say(f"{rows} calls")
@@ -241,6 +265,7 @@ _COMMANDS: dict[str, Command] = {
     "demo": _demo,
     "create-operator": _create_operator,
     "rebuild-usage": _rebuild_usage,
+    "resend-wallets": _resend_wallets,
 }
 
 

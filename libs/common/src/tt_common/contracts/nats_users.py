@@ -84,6 +84,11 @@ def _mirror(bucket: BucketSpec) -> tuple[str, ...]:
     return (*_info(bucket.stream), *_passing(bucket.stream, bucket.subject(">")))
 
 
+def _last(bucket: BucketSpec, key: str) -> str:
+    """Read what a bucket has under `key` now: no record is put over a newer one."""
+    return f"{API}.DIRECT.GET.{bucket.stream}.{bucket.subject(key)}"
+
+
 def _hands_off(durable: str) -> tuple[str, ...]:
     """What `_passing` on USAGE must not be used for: somebody's durable."""
     return (f"{API}.CONSUMER.CREATE.{USAGE.name}.{durable}.>", f"{API}.CONSUMER.MSG.NEXT.{USAGE.name}.{durable}")
@@ -134,6 +139,9 @@ CONSOLE: Final = NatsUser(
         *_info(USAGE.name, IDENTITY.name),
         *_mirror(KEYS),
         *_mirror(CATALOG),
+        _last(KEYS, "*"),
+        _last(CATALOG, "model.*"),
+        _last(CATALOG, "provider.*"),
         *_durable(USAGE.name, CONSOLE_DURABLE),
         *_passing(USAGE.name, USAGE.subjects[0]),
     ),
@@ -179,6 +187,8 @@ BILLING_USER: Final = NatsUser(
         # server would remember every delivered message for it.
         *(f"{user.inbox}.>" for user in (EDGE, CONSOLE, ADMIN)),
         *_info(USAGE.name, BILLING.name, CATALOG.stream),
+        _last(CATALOG, "price.*"),
+        *_passing(CATALOG.stream, CATALOG.subject("price.*")),
         f"{API}.STREAM.PURGE.{USAGE.name}",
         *_durable(USAGE.name, BILLING_DURABLE),
         f"{API}.CONSUMER.INFO.{USAGE.name}.{CONSOLE_DURABLE}",

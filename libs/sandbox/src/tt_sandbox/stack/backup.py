@@ -18,6 +18,7 @@ from tt_sandbox.stack.folders import write_private
 from tt_sandbox.stack.ports import HOST
 from tt_sandbox.stack.postgres import SUPERUSER, EmbeddedPostgres, postgres_program, server_env
 from tt_sandbox.stack.process import StartError
+from tt_sandbox.stack.stack import DATABASE_OWNERS
 
 MANIFEST: Final = "manifest.json"
 COMMAND_TIMEOUT_S: Final = 3600.0
@@ -56,6 +57,23 @@ def _rename(connection: psycopg.Connection[tuple[object, ...]], old: str, new: s
     connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (old,))
     connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name, sql.Identifier(new)))
     connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(new)))
+
+
+def back_up(postgres: EmbeddedPostgres, folder: Path) -> list[Path]:
+    """Every service's database into `folder`, each one moment of its own. Raises StartError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files: list[Path] = []
+    for owner in DATABASE_OWNERS:
+        files.append(folder / f"{owner}.dump")
+        dump_database(postgres, f"tt_{owner}", files[-1])
+    write_manifest(folder, files)
+    return files
+
+
+def restore(postgres: EmbeddedPostgres, owner: str, folder: Path) -> None:
+    """The database of "billing" or "console" as `folder` has it; its service is stopped before. Raises StartError."""
+    file = check_file(folder, f"{owner}.dump")
+    restore_database(postgres, f"tt_{owner}", file, f"tt_{owner}_owner", may_connect=(f"tt_{owner}_app",))
 
 
 def write_manifest(folder: Path, files: list[Path]) -> None:

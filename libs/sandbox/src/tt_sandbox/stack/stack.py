@@ -121,7 +121,7 @@ class Stack:
         """Starts everything in order and returns when all is ready. Raises StartError with everything stopped again."""
         try:
             self.start_engines()
-            self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.user_url(DEPLOY.name)})
+            self.deploy_streams()
             for owner in DATABASE_OWNERS:
                 self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
             self._start_service("sandbox")
@@ -136,6 +136,10 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def deploy_streams(self) -> None:
+        """Makes the streams and buckets that NATS lacks. Raises StartError."""
+        self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.user_url(DEPLOY.name)})
 
     def start_engines(self) -> None:
         """PostgreSQL with its roles and databases, and NATS. Raises StartError. Idempotent."""

@@ -27,6 +27,7 @@ class Chore:
     every_s: float
     run: Callable[[], Awaitable[object]]
     first_after_s: float = 0.0
+    on_reconnect: bool = False
     due_s: float | None = None
 
 
@@ -39,6 +40,12 @@ class Chores:
 
     async def run(self, stopping: asyncio.Event) -> None:
         await lead(self._engine, LOCK, self._tick, stopping)
+
+    def hasten(self) -> None:
+        """What is to be done at once after a reconnection (the broker may have lost its storage) is due now."""
+        for chore in self._chores:
+            if chore.on_reconnect:
+                chore.due_s = 0.0
 
     async def _tick(self) -> float:
         for chore in self._chores:

@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
         with_json.add_argument("--json", action="store_true", help="print the report as JSON")
     commands_parser.add_parser("resume", help="after a restore: learn again what NATS and the edges still know")
     missing_parser = commands_parser.add_parser("missing", help="events that edges numbered and that never came")
-    missing_parser.add_argument("--write-off", action="store_true", help="don't wait for them any more")
+    missing_parser.add_argument(
+        "--write-off", metavar="EPOCH", help="wait no more for those of an edge whose journal is gone"
+    )
     quarantine = commands_parser.add_parser("quarantine", help="events that could not be understood")
     actions = quarantine.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="those that wait")

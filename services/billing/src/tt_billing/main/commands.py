@@ -16,7 +16,7 @@ from tt_billing.jobs.reconciliation import usage_backlog
 from tt_billing.main.service import make_context
 from tt_billing.settings import Settings
 from tt_billing.store.quarantine import list_quarantine, read_quarantined
-from tt_billing.usecases.missing_events import missing_events
+from tt_billing.usecases.missing_events import list_missing, write_off
 from tt_billing.usecases.reconcile import reconcile
 from tt_billing.usecases.replay import replay
 from tt_billing.usecases.resume import adopt_prices, doubt_grants
@@ -90,8 +90,8 @@ async def resume_command(settings: Settings) -> int:
     return 0
 
 
-async def missing_command(settings: Settings, write_off: bool) -> int:
-    """Lists events that never came; with `write_off` they are not waited for any more. Exit status 1: some are missing."""
+async def missing_command(settings: Settings, boot_epoch: str | None) -> int:
+    """Lists events that never came, or writes off those of one epoch. Exit status 1: some are missing."""
     if settings.nats_url is None:
         sys.stderr.write("BILLING_NATS_URL is not set\n")
         return 1
@@ -104,12 +104,13 @@ async def missing_command(settings: Settings, write_off: bool) -> int:
         sys.stderr.write(f"{backlog} events in USAGE are not settled yet: wait for them\n")
         return 1
     async with opened(settings) as engine:
-        missing = await missing_events(make_context(settings, engine), write_off=write_off)
+        context = make_context(settings, engine)
+        missing = await (list_missing(context) if boot_epoch is None else write_off(context, boot_epoch))
     for item in missing:
-        say(f"{item.edge_id} {item.boot_epoch}: {item.first_seq} to {item.last_seq}")
+        say(f"epoch {item.boot_epoch} of {item.edge_id}: events {item.first_seq} to {item.last_seq}")
     number = sum(item.last_seq - item.first_seq + 1 for item in missing)
-    say(f"{number} events {'written off' if write_off else 'are missing'}")
-    return 1 if missing and not write_off else 0
+    say(f"{number} events {'are missing' if boot_epoch is None else 'written off'}")
+    return 1 if missing and boot_epoch is None else 0
 
 
 async def quarantine_list(settings: Settings) -> int:

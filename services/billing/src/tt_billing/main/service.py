@@ -73,6 +73,7 @@ class Service:
         self._engine: AsyncEngine = make_engine(settings.database_url, "tt-billing")
         self._nc: Client | None = None
         self._consumer: PullConsumer | None = None
+        self._slow_jobs: Chores | None = None
         self._server: RpcServer | None = None
         self._tracing = tracing_of("tokentally-billing")
         self.metrics = BillingMetrics(new_registry())
@@ -82,7 +83,7 @@ class Service:
         settings = self._settings
         if settings.nats_url is None:
             raise RuntimeError("BILLING_NATS_URL is not set")
-        nc = self._nc = await connect(settings.nats_url, "tt-billing")
+        nc = self._nc = await connect(settings.nats_url, "tt-billing", self._reconnected)
         await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, CATALOG.stream)
         await self._wait_for_database()
         relay = OutboxRelay(self._engine, nc, OUTBOX)
@@ -102,7 +103,8 @@ class Service:
         self._spawn(relay.run(self._stopping))
         self._spawn(Sweeper(context, self._engine, nc, settings.lost_grant_s).run(self._stopping))
         self._spawn(Measuring(self._engine, nc, self.metrics, meter).run(self._stopping))
-        self._spawn(self._chores(context, nc).run(self._stopping))
+        self._slow_jobs = self._chores(context, nc)
+        self._spawn(self._slow_jobs.run(self._stopping))
         server = self._server = RpcServer(nc, "billing", VERSION, self._tracing, self.metrics.observe_rpc)
         rpc.register(server, context, batch, recaller.recall)
         await server.start()
@@ -140,7 +142,7 @@ class Service:
         return Chores(
             self._engine,
             [
-                Chore("push prices", PUSH_PRICES_EVERY_S, lambda: push_all_prices(context)),
+                Chore("push prices", PUSH_PRICES_EVERY_S, lambda: push_all_prices(context), on_reconnect=True),
                 Chore("purge usage", PURGE_EVERY_S, lambda: purge_usage(nc)),
                 Chore("reconcile", every_s, lambda: reconcile_now(context, nc), first_after_s=first_s),
             ],
@@ -168,6 +170,10 @@ class Service:
         await self._engine.dispose()
         await asyncio.to_thread(self._tracing.close)
         log.info("billing stopped")
+
+    async def _reconnected(self) -> None:
+        if self._slow_jobs is not None:
+            self._slow_jobs.hasten()
 
     async def _wait_for_database(self) -> None:
         for attempt in range(1, START_TRIES + 1):

@@ -37,14 +37,14 @@ _ADVANCE: Final = (
     " WHERE e.boot_epoch = :boot_epoch AND run.top > e.watermark RETURNING e.watermark"
 )
 
-# Up to the next event that is known, or to the end of a closed epoch.
+# Up to the next event that is known, or to the last that its edge has told of.
 _MISSING: Final = (
     "SELECT e.boot_epoch, e.edge_id, e.watermark + 1 AS first_seq, coalesce(above.seq - 1, e.last_seq) AS last_seq"
     " FROM edge_epochs e CROSS JOIN LATERAL ("
     " SELECT min(k.edge_seq) AS seq FROM known_sequences k WHERE k.boot_epoch = e.boot_epoch AND k.edge_seq > e.watermark"
     ") above WHERE (above.seq > e.watermark + 1 AND EXISTS ("
     " SELECT 1 FROM usage_events u WHERE u.boot_epoch = e.boot_epoch AND u.edge_seq > e.watermark AND u.booked_at_ms < :before))"
-    " OR (above.seq IS NULL AND e.closed AND e.watermark < e.last_seq AND e.seen_at_ms < :before)"
+    " OR (above.seq IS NULL AND e.watermark < e.last_seq AND e.seen_at_ms < :before)"
     " ORDER BY e.edge_id, e.boot_epoch LIMIT 1000"
 )
 
@@ -110,7 +110,7 @@ async def epochs_behind(connection: AsyncConnection) -> list[str]:
 
 
 async def missing_events(connection: AsyncConnection, settled_before_ms: int) -> list[MissingEvents]:
-    """The first gap of each epoch behind which something was settled (or the epoch was closed) before that time."""
+    """The first gap of each epoch behind which something was settled (or told of) before that time."""
     result = await run(connection, _MISSING, before=settled_before_ms)
     return [MissingEvents(row.boot_epoch, row.edge_id, row.first_seq, row.last_seq) for row in result]
 

@@ -3,6 +3,7 @@
 Each reading takes what came since the last one, and starts over when the bucket was made anew or lost records.
 """
 
+import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -33,6 +34,13 @@ class BucketRevisions:
         self._messages = state.messages
         await self._read_to_end()
         return dict(self._known)
+
+    async def record(self, key: str) -> bytes | None:
+        try:
+            message = await self._js.get_last_msg(self._bucket.stream, self._bucket.subject(key), direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        return message.data
 
     async def _read_to_end(self) -> None:
         config = ConsumerConfig(

@@ -31,6 +31,16 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, Any] | None = None
 
 
+class WalletChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One audit entry about a wallet: `wallet.adjust` or `wallet.configure`, and `requested`, `done` or `failed`."""
+
+    at_ms: int
+    request_id: str
+    action: str
+    outcome: str
+    after: dict[str, Any]
+
+
 def seen(value: msgspec.Struct | None, *hidden: str) -> dict[str, Any] | None:
     """A struct as audit data, without the fields in `hidden`."""
     if value is None:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_console.domain.audit import AuditEntry
+from tt_console.domain.audit import AuditEntry, WalletChange
 from tt_console.store.tables import audit_log
 
 
@@ -26,6 +26,24 @@ async def add_entry(connection: AsyncConnection, entry: AuditEntry, now_ms: int)
             after=entry.after,
         )
     )
+
+
+async def wallet_changes(connection: AsyncConnection, since_ms: int) -> list[WalletChange]:
+    """Entries of `wallet.…`, oldest first."""
+    query = (
+        select(audit_log.c.at_ms, audit_log.c.request_id, audit_log.c.action, audit_log.c.after)
+        .where(audit_log.c.at_ms >= since_ms, audit_log.c.action.like("wallet.%"))
+        .order_by(audit_log.c.id)
+    )
+    changes: list[WalletChange] = []
+    for row in await connection.execute(query):
+        action, _, outcome = row.action.rpartition("_")
+        changes.append(
+            WalletChange(
+                at_ms=row.at_ms, request_id=row.request_id, action=action, outcome=outcome, after=row.after or {}
+            )
+        )
+    return changes
 
 
 async def list_entries(

@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.db.outbox import OutboxMessage, enqueue
-from tt_console.domain.audit import AuditEntry
+from tt_console.domain.audit import AuditEntry, WalletChange
 from tt_console.domain.messages import Message
 from tt_console.store import tables
-from tt_console.store.audit import add_entry
+from tt_console.store.audit import add_entry, wallet_changes
 from tt_console.store.catalog import CatalogStore
 from tt_console.store.identity import IdentityStore
 from tt_console.store.keys import KeyStore
@@ -34,6 +34,9 @@ class Transaction:
 
     async def audit(self, entry: AuditEntry, now_ms: int) -> None:
         await add_entry(self._connection, entry, now_ms)
+
+    async def wallet_changes(self, since_ms: int) -> list[WalletChange]:
+        return await wallet_changes(self._connection, since_ms)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         self.published = self.published or bool(messages)

@@ -12,7 +12,7 @@ from tt_common.contracts.events import UsageEvent
 from tt_common.contracts.wallets import AdjustWallet, ConfigureWallet, PublishPrice, WalletState
 from tt_common.rating import Price
 from tt_console.domain.accounts import Session, User
-from tt_console.domain.audit import AuditEntry
+from tt_console.domain.audit import AuditEntry, WalletChange
 from tt_console.domain.catalog import Model, Provider
 from tt_console.domain.keys import Key
 from tt_console.domain.messages import Message
@@ -111,6 +111,10 @@ class Unit(Protocol):
     @property
     def usage(self) -> UsageLog: ...
     async def audit(self, entry: AuditEntry, now_ms: int) -> None: ...
+    async def wallet_changes(self, since_ms: int) -> list[WalletChange]:
+        """What operators did to wallets since, oldest first."""
+        ...
+
     async def publish(self, messages: Sequence[Message]) -> None: ...
 
 
@@ -153,4 +157,8 @@ class UsageStream(Protocol):
 class Bucket(Protocol):
     async def revisions(self) -> dict[str, int]:
         """Key -> revision of everything in a KV bucket, read from the bucket itself."""
+        ...
+
+    async def record(self, key: str) -> bytes | None:
+        """What the bucket has under `key` now."""
         ...

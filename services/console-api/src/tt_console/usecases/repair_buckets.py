@@ -1,30 +1,37 @@
-"""Compare the buckets with the database and put again what is missing or older.
+"""Compare the buckets with the database and bring both to the newer of the two.
 
-Invariant: a record is put again through the outbox with its row locked, so a repair can never overtake a newer change. A bucket that is
-newer than the database is only reported: which of the two is right is for a person to say.
+Invariant: a record is put again through the outbox with its row locked, so a repair can never overtake a newer change. A bucket is newer
+than the database only where the database was restored from a backup: then its records are adopted.
 """
+
+from typing import Final
 
 import msgspec
 
-from tt_common.contracts.records import model_key, provider_key
+from tt_common.contracts.records import KeyRecord, ModelRecord, ProviderRecord, model_key, provider_key
 from tt_console.domain.messages import key_messages, model_message, provider_message
+from tt_console.usecases.adopt_records import adopt_keys, adopt_model, adopt_provider
 from tt_console.usecases.ports import Bucket, Database
 
 PAGE = 1000
 
+_keys: Final = msgspec.json.Decoder(KeyRecord)
+_models: Final = msgspec.json.Decoder(ModelRecord)
+_providers: Final = msgspec.json.Decoder(ProviderRecord)
+
 
 class Repair(msgspec.Struct, frozen=True):
-    """`put`: records put again. `newer`: records in the buckets with a higher revision than the database's."""
+    """`put`: records put again into the bucket. `adopted`: rows of the database that the bucket knew better."""
 
     put: int
-    newer: int
+    adopted: int
 
 
-async def repair_keys(database: Database, bucket: Bucket) -> Repair:
+async def repair_keys(database: Database, bucket: Bucket, now_ms: int) -> Repair:
     """The bucket `keys`."""
     there = await bucket.revisions()
     stale: set[str] = set()
-    newer = 0
+    newer = {key_hash for key_hash, revision in there.items() if revision >= 0}
     after = ""
     while True:
         async with database.transaction() as unit:
@@ -32,30 +39,47 @@ async def repair_keys(database: Database, bucket: Bucket) -> Repair:
         for key_hash, key_id, revision in page:
             if there.get(key_hash, -1) < revision:
                 stale.add(key_id)
-            elif there[key_hash] > revision:
-                newer += 1
+            if there.get(key_hash, -1) <= revision:
+                newer.discard(key_hash)
         if len(page) < PAGE:
             break
         after = page[-1][0]
-    return Repair(await _put_keys(database, sorted(stale)), newer)
+    adopted = await _adopt_keys(database, bucket, sorted(newer), now_ms)
+    return Repair(await _put_keys(database, sorted(stale)), adopted)
 
 
-async def repair_catalog(database: Database, bucket: Bucket) -> Repair:
+async def repair_catalog(database: Database, bucket: Bucket, now_ms: int) -> Repair:
     """Models and providers in the bucket `catalog`; prices are billing's."""
     there = await bucket.revisions()
     async with database.transaction() as unit:
-        providers = await unit.catalog.provider_revisions()
-        models = await unit.catalog.model_revisions()
+        providers = {provider_key(name): (name, revision) for name, revision in await unit.catalog.provider_revisions()}
+        models = {model_key(name): (name, revision) for name, revision in await unit.catalog.model_revisions()}
     put = 0
-    for provider_id, revision in providers:
-        if there.get(provider_key(provider_id), -1) < revision:
+    for key, (provider_id, revision) in providers.items():
+        if there.get(key, -1) < revision:
             put += await _put_provider(database, provider_id)
-    for model_id, revision in models:
-        if there.get(model_key(model_id), -1) < revision:
+    for key, (model_id, revision) in models.items():
+        if there.get(key, -1) < revision:
             put += await _put_model(database, model_id)
-    newer = sum(there.get(provider_key(provider_id), 0) > revision for provider_id, revision in providers)
-    newer += sum(there.get(model_key(model_id), 0) > revision for model_id, revision in models)
-    return Repair(put, newer)
+    adopted = 0
+    # Providers first: models route to them.
+    for key in _newer(there, providers, "provider."):
+        if (record := await bucket.record(key)) is not None:
+            adopted += await adopt_provider(database, _providers.decode(record), now_ms)
+    for key in _newer(there, models, "model."):
+        if (record := await bucket.record(key)) is not None:
+            adopted += await adopt_model(database, _models.decode(record), now_ms)
+    return Repair(put, adopted)
+
+
+def _newer(there: dict[str, int], known: dict[str, tuple[str, int]], prefix: str) -> list[str]:
+    ours = sorted(key for key in there if key.startswith(prefix))
+    return [key for key in ours if there[key] > (known[key][1] if key in known else -1)]
+
+
+async def _adopt_keys(database: Database, bucket: Bucket, hashes: list[str], now_ms: int) -> int:
+    found = [await bucket.record(key_hash) for key_hash in hashes]
+    return await adopt_keys(database, [_keys.decode(data) for data in found if data is not None], now_ms)
 
 
 async def _put_keys(database: Database, key_ids: list[str]) -> int:
