@@ -51,6 +51,13 @@ down: installed ## stop what `make up DETACH=1` started; data stays
 reset: installed ## stop and delete all data (asks first unless YES=1)
 	@$(STACK) reset
 
+.PHONY: backup restore
+backup: installed ## dump the databases of the running stack: TO=folder (docs/backup.md)
+	@$(STACK) backup $(if $(TO),--folder $(TO))
+
+restore: installed ## put one database back, the stack stopped: FROM=folder DATABASE=billing or console
+	@$(STACK) restore $(if $(FROM),--folder $(FROM)) $(if $(DATABASE),--database $(DATABASE))
+
 logs: installed ## follow the logs of all processes
 	@exec $(STACK) logs
 

@@ -1,11 +1,13 @@
-"""`python -m tt_sandbox.stack up|down|reset|logs|status|demo-key`, what the Makefile calls."""
+"""`python -m tt_sandbox.stack up|down|reset|logs|status|demo-key|backup|restore`, what the Makefile calls."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from tt_sandbox.stack import commands
+from tt_sandbox.stack.backup_commands import backup, restore_from
 from tt_sandbox.stack.follow import follow
 from tt_sandbox.stack.settings import StackSettings
 
@@ -13,9 +15,11 @@ from tt_sandbox.stack.settings import StackSettings
 def main() -> int:
     """Runs one command; its exit code."""
     parser = argparse.ArgumentParser(prog="tt_sandbox.stack", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", "reset", "logs", "status", "demo-key"))
+    parser.add_argument("command", choices=("up", "down", "reset", "logs", "status", "demo-key", "backup", "restore"))
     parser.add_argument("--reload", action="store_true", help="with up: restart services whose source changes")
     parser.add_argument("--detached", action="store_true", help="with up: this is the supervisor of a DETACH=1")
+    parser.add_argument("--folder", type=Path, help="of a backup")
+    parser.add_argument("--database", help="with restore: billing or console")
     arguments = parser.parse_args()
     try:
         settings = StackSettings()
@@ -27,6 +31,10 @@ def main() -> int:
         return commands.up(settings, reload=arguments.reload, detached=arguments.detached)
     if arguments.command == "logs":
         return follow(settings.data_dir / "logs")
+    if arguments.command == "backup":
+        return backup(settings, arguments.folder)
+    if arguments.command == "restore":
+        return restore_from(settings, arguments.database, arguments.folder)
     command = {
         "down": commands.down,
         "reset": commands.reset,

@@ -143,6 +143,12 @@ class Stack:
 
     def start_engines(self) -> None:
         """PostgreSQL with its roles and databases, and NATS. Raises StartError. Idempotent."""
+        self.start_databases()
+        self.nats.start()
+        self._say(f"{'nats':<10} ready on {HOST}:{self.nats.port}")
+
+    def start_databases(self) -> None:
+        """PostgreSQL with its roles and databases. Raises StartError. Idempotent."""
         self.postgres.start()
         for owner in DATABASE_OWNERS:
             database, roles = f"tt_{owner}", (f"tt_{owner}_owner", f"tt_{owner}_app")
@@ -150,8 +156,6 @@ class Stack:
                 self.postgres.create_role(role, self._passwords[role.removeprefix("tt_")])
             self.postgres.create_database(database, roles[0], may_connect=roles[1:])
         self._say(f"{'postgres':<10} ready on {HOST}:{self.postgres.port}")
-        self.nats.start()
-        self._say(f"{'nats':<10} ready on {HOST}:{self.nats.port}")
 
     def stop(self) -> None:
         """Stops everything, edges first and PostgreSQL last, in bounded time. Idempotent."""
