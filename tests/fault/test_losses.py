@@ -25,7 +25,7 @@ WORKERS: Final = 6
 SHORT: Final = {"BILLING_GRANT_SOFT_TTL_S": "2", "BILLING_GRANT_HARD_TTL_S": "4", "BILLING_LOST_GRANT_S": "4"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def short_grants(world: World) -> Iterator[None]:
     """Billing with grants that live for seconds."""
     before = {name: world.billing.env.get(name) for name in SHORT}
@@ -47,7 +47,7 @@ def command(world: World, owner: str, *arguments: str) -> str:
 
 
 async def test_billings_database_restored_from_a_backup_ends_with_every_call_billed_once(
-    world: World, record: Record, seed: int, rng: random.Random, short_grants: None, tmp_path: Path
+    world: World, record: Record, seed: int, rng: random.Random, tmp_path: Path
 ) -> None:
     # given a backup taken under load, and calls, a wallet and a price that are younger
     stack = world.stack
@@ -170,7 +170,7 @@ def _served_by(record: Record, start: int) -> set[int]:
 
 
 async def test_a_lost_journal_costs_the_calls_under_way_and_their_grants_come_back(
-    world: World, record: Record, seed: int, rng: random.Random, short_grants: None
+    world: World, record: Record, seed: int, rng: random.Random
 ) -> None:
     # given load, and then its edge and the edge's disk are gone
     edge = world.stack.edges[1]
