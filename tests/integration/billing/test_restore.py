@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tests.integration.billing.conftest import APP, OWNER, USD, Billing, eventually, shrunk
+from tt_billing.jobs.usage_purge import FULL_SHARE, KEPT_SHARE, purge_usage
 from tt_billing.main.service import Service, make_context
 from tt_billing.usecases.missing_events import list_missing, write_off
 from tt_common.bus.rpc import call
 from tt_common.contracts import wallets as w
 from tt_common.contracts.events import UsageEvent
+from tt_common.contracts.streams import CONSOLE_DURABLE, USAGE
 from tt_common.db.engine import make_engine
+from tt_common.deploy import stream_config
 from tt_common.errors import DomainError
 from tt_common.rating import Price, Rates, Usage
 from tt_sandbox.stack.backup import dump_database, restore_database
@@ -191,3 +196,31 @@ async def test_events_that_never_come_are_listed_and_written_off_on_request_only
     written_off = "SELECT boot_epoch, first_seq, last_seq FROM written_off ORDER BY 1, 2"
     assert billing.rows(written_off) == [("closed", 2, 4), ("gap", 3, 4), ("gap", 6, 6)]
     await billing.check_books()
+
+
+async def test_a_stream_that_fills_up_keeps_what_a_restored_database_reads_again(billing: Billing) -> None:
+    # given a small USAGE, nearly full of events that billing and console have settled
+    js = billing.nc.jetstream()
+    config = stream_config(msgspec.structs.replace(USAGE, max_bytes=200_000), 1)
+    await js.update_stream(config)
+    number = 0
+    while (await js.stream_info(USAGE.name)).state.bytes < FULL_SHARE * 200_000:
+        await billing.publish(*(billing.usage(0) for _ in range(20)))
+        number += 20
+    await billing.settled(number)
+    reads_on = ConsumerConfig(
+        durable_name=CONSOLE_DURABLE,
+        ack_policy=AckPolicy.EXPLICIT,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=number + 1,
+    )
+    await js.add_consumer(USAGE.name, reads_on)
+
+    # when
+    below = await purge_usage(billing.nc)
+
+    # then the oldest are gone, and a third of the stream's size stays
+    state = (await js.stream_info(USAGE.name)).state
+    assert state.first_seq == below > 1
+    assert KEPT_SHARE * 0.9 < state.bytes / 200_000 < KEPT_SHARE * 1.1
+    assert await purge_usage(billing.nc) == 0
