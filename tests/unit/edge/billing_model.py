@@ -114,8 +114,8 @@ class BillingModel:
 
     def _decide(self, request: ChangeGrant) -> GrantReply | None:
         held = self.grants.get(request.grant_id, Held())
-        if held.closed:
-            raise DomainError("grant_ended", "closed")
+        if held.closed or request.granted_seen_nanousd > held.granted:
+            raise DomainError("grant_ended", "closed, or forgotten")
         if request.revision < held.revision:
             raise DomainError("stale_revision", "later change known")
         if request.revision > held.revision:

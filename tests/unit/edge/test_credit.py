@@ -67,6 +67,25 @@ async def test_the_next_chunk_is_fetched_in_the_background_at_a_fifth_left() -> 
     assert [change.need_nanousd for change in billing.changes] == [100, 0]
 
 
+async def test_a_billing_that_has_forgotten_a_grant_opens_another_without_an_error() -> None:
+    # given a grant of 1000, and a billing that was restored from a backup before it
+    billing = BillingModel(1_000_000)
+    billing.extra = 900
+    keeper = billing.keeper()
+    before = await reserve(keeper, 100)
+    keeper.release(before)
+    billing.grants.clear()
+    billing.free = billing.wallet
+
+    # when a call doesn't fit what is in hand
+    hold = await reserve(keeper, 5000)
+
+    # then it is held on a grant that billing knows
+    assert hold.grant.id != before.grant.id
+    assert [change.granted_seen_nanousd for change in billing.changes] == [0, 1000, 0]
+    assert billing.grants.keys() == {hold.grant.id}
+
+
 async def test_many_waiters_are_served_in_order_by_one_round_trip() -> None:
     # given a slow billing
     billing = BillingModel(1_000_000)
