@@ -4,7 +4,8 @@ Invariant: a record is put again through the outbox with its row locked, so a re
 than the database only where the database was restored from a backup: then its records are adopted.
 """
 
-from typing import Final
+import logging
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -12,6 +13,10 @@ from tt_common.contracts.records import KeyRecord, ModelRecord, ProviderRecord, 
 from tt_console.domain.messages import key_messages, model_message, provider_message
 from tt_console.usecases.adopt_records import adopt_keys, adopt_model, adopt_provider
 from tt_console.usecases.ports import Bucket, Database
+
+log = logging.getLogger(__name__)
+
+RecordT = TypeVar("RecordT", KeyRecord, ModelRecord, ProviderRecord)
 
 PAGE = 1000
 
@@ -64,11 +69,11 @@ async def repair_catalog(database: Database, bucket: Bucket, now_ms: int) -> Rep
     adopted = 0
     # Providers first: models route to them.
     for key in _newer(there, providers, "provider."):
-        if (record := await bucket.record(key)) is not None:
-            adopted += await adopt_provider(database, _providers.decode(record), now_ms)
+        if (provider := await _record(bucket, key, _providers)) is not None:
+            adopted += await adopt_provider(database, provider, now_ms)
     for key in _newer(there, models, "model."):
-        if (record := await bucket.record(key)) is not None:
-            adopted += await adopt_model(database, _models.decode(record), now_ms)
+        if (model := await _record(bucket, key, _models)) is not None:
+            adopted += await adopt_model(database, model, now_ms)
     return Repair(put, adopted)
 
 
@@ -78,8 +83,18 @@ def _newer(there: dict[str, int], known: dict[str, tuple[str, int]], prefix: str
 
 
 async def _adopt_keys(database: Database, bucket: Bucket, hashes: list[str], now_ms: int) -> int:
-    found = [await bucket.record(key_hash) for key_hash in hashes]
-    return await adopt_keys(database, [_keys.decode(data) for data in found if data is not None], now_ms)
+    found = [await _record(bucket, key_hash, _keys) for key_hash in hashes]
+    return await adopt_keys(database, [record for record in found if record is not None], now_ms)
+
+
+async def _record(bucket: Bucket, key: str, decoder: "msgspec.json.Decoder[RecordT]") -> RecordT | None:
+    """None for what is gone, or is no record of a kind that this version knows."""
+    data = await bucket.record(key)
+    try:
+        return None if data is None else decoder.decode(data)
+    except msgspec.DecodeError as error:
+        log.error("a record can't be read, not adopted", extra={"key": key[:12], "error": str(error)})
+        return None
 
 
 async def _put_keys(database: Database, key_ids: list[str]) -> int:
