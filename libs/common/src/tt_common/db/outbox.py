@@ -17,7 +17,6 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import Header
 from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text, delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,6 +30,7 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 200
 PUT_TRIES = 5
 WRONG_LAST_SEQUENCE = 10071
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 POLL_S = 0.2
 PUBLISHED_POLL_S = 0.01
 PUBLISH_TIMEOUT_S = 3.0
@@ -159,7 +159,7 @@ class OutboxRelay:
                 log.warning("the bucket has a newer record, not put", extra={"bucket": stream})
                 return
             try:
-                expected = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(sequence)}
+                expected = {EXPECTED_SEQUENCE: str(sequence)}
                 await self._js.publish(subject, payload, headers=headers | expected)
                 return
             except nats.js.errors.APIError as error:
