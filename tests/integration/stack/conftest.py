@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from tests.support.sandbox_process import sandbox_process
 from tt_sandbox.stack import EmbeddedNats, EmbeddedPostgres
-from tt_sandbox.stack.ports import HOST, pick_free
 from tt_sandbox.stack.service import Service
 
 STANDIN = Path(__file__).with_name("standin_service.py")
@@ -35,20 +34,8 @@ def nats_server(tmp_path: Path) -> Iterator[EmbeddedNats]:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("provider")
-    port = pick_free()
-    service = Service(
-        "sandbox",
-        [sys.executable, "-m", "tt_sandbox.provider"],
-        port,
-        env=dict(os.environ) | {"SANDBOX_HOST": HOST, "SANDBOX_PORT": str(port)},
-        log_path=folder / "sandbox.log",
-        cwd=folder,
-        pid_path=folder / "sandbox.pid",
-    )
-    service.start()
-    yield service
-    service.stop()
+    with sandbox_process(tmp_path_factory.mktemp("provider")) as service:
+        yield service
 
 
 @pytest.fixture

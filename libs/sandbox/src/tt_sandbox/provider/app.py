@@ -1,15 +1,17 @@
 """The sandbox provider as one plain ASGI application: no framework, because the benchmarks measure against it.
 
-Invariant: a chat or embedding call is recorded before anything can go wrong with it. Needs any Bearer key but BAD_KEY.
+Invariant: a call of a vendor's endpoint is recorded before anything can go wrong with it. Knows no vendor's shapes.
 """
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import orjson
 
-from tt_sandbox.provider import chat, embeddings
-from tt_sandbox.provider.records import PAGE_MAX, Call, CallLog
+from tt_sandbox.provider.control import Control
+from tt_sandbox.provider.dialect import Asked, Endpoint, RequestRefused
+from tt_sandbox.provider.endpoints import find, models, not_found
+from tt_sandbox.provider.records import CallLog
 from tt_sandbox.provider.switches import SwitchBoard, SwitchError, Switches
 from tt_sandbox.provider.wire import (
     BodyTooLarge,
@@ -19,28 +21,9 @@ from tt_sandbox.provider.wire import (
     Message,
     Receive,
     Send,
-    error_body,
     read_body,
     send_json,
 )
-
-BAD_KEY = b"sk-sandbox-bad"
-MODELS = (
-    "gpt-4o-mini",
-    "gpt-4o",
-    "llama-3.1-70b",
-    "text-embedding-3-small",
-    "text-embedding-3-large",
-    "nomic-embed-text",
-    "mxbai-embed-large",
-)
-MODELS_BODY = orjson.dumps(
-    {
-        "object": "list",
-        "data": [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "sandbox"} for name in MODELS],
-    }
-)
-CALL_PATHS = ("/v1/chat/completions", "/v1/embeddings")
 
 
 class SandboxProvider:
@@ -49,77 +32,57 @@ class SandboxProvider:
     def __init__(self) -> None:
         self.log = CallLog()
         self.board = SwitchBoard()
+        self._control = Control(self.log, self.board)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         method, path = scope["method"], scope["path"]
         try:
-            if method == "POST" and path in CALL_PATHS:
-                await self._call(path, scope["headers"], receive, send)
+            if method == "POST" and (endpoint := find(path)) is not None:
+                await self._call(endpoint, scope, receive, send)
             elif path in ("/healthz", "/readyz"):
                 await send_json(send, 200, b'{"status":"ok"}')
-            elif path == "/v1/models" and method == "GET":
-                refusal = _refusal(_header(scope["headers"], b"authorization"))
-                await send_json(send, 401 if refusal else 200, refusal or MODELS_BODY)
             elif path.startswith("/sandbox/"):
                 await self._control(method, path, scope["query_string"], receive, send)
+            elif method == "GET":
+                await send_json(send, *models(path, dict(scope["headers"]), _query(scope)))
             else:
-                await send_json(send, 404, error_body(404, f"Invalid URL ({method} {path})", "unknown_url"))
+                await send_json(send, 404, not_found(method, path))
         except ClientGone:
             return
 
-    async def _call(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
-        authorization = request_id = traceparent = None
-        for name, value in headers:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"x-client-request-id":
-                request_id = value.decode("latin-1")
-            elif name == b"traceparent":
-                traceparent = value.decode("latin-1")
-        call = self.log.open(path, request_id, traceparent)
-        exchange = Exchange(call, receive, send)
+    async def _call(self, endpoint: Endpoint, scope: Message, receive: Receive, send: Send) -> None:
+        dialect = endpoint.dialect
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        call = self.log.open(
+            scope["path"], _text(headers, b"x-client-request-id"), _text(headers, b"traceparent"), dialect.name
+        )
+        exchange = Exchange(call, receive, send, dialect.headers)
+        query = _query(scope)
         try:
-            refusal = _refusal(authorization)
-            body = await read_body(receive)
-            if refusal is not None:
-                await exchange.answer(401, refusal)
-            else:
-                await self._serve(exchange, body)
+            # Read first: a refusal that leaves a body unread would cost the client its connection.
+            raw = await read_body(receive)
+            dialect.admit(headers, query)
+            model, body = _decode(raw, endpoint)
+            call.model = model
+            switches = self.board.read(body, model)
+            call.label = switches.label
+            if not await self._broke(endpoint, exchange, switches):
+                await endpoint.answer(exchange, Asked(model, body, switches, headers, query))
         except ClientGone:
             call.client_disconnected = True
         except BodyTooLarge:
-            await exchange.answer(413, error_body(413, "Request body too large."))
+            await exchange.answer(413, dialect.error(413, "Request body too large.", None, call))
+        except SwitchError as error:
+            await exchange.answer(400, dialect.error(400, str(error), None, call))
+        except RequestRefused as error:
+            await exchange.answer(error.status, dialect.error(error.status, str(error), error.code, call))
         finally:
             exchange.release()
             self.log.close(call)
 
-    async def _serve(self, exchange: Exchange, raw: bytes) -> None:
-        call = exchange.call
-        try:
-            body: dict[str, Any] = orjson.loads(raw)
-            model: Any = body.get("model") if type(body) is dict else None
-        except orjson.JSONDecodeError:
-            await exchange.answer(400, error_body(400, "We could not parse the JSON body of your request."))
-            return
-        if not isinstance(model, str) or not model:
-            await exchange.answer(400, error_body(400, "you must provide a model parameter"))
-            return
-        call.model = model
-        try:
-            switches = self.board.read(body, model)
-            call.label = switches.label
-            if await self._broke(exchange, switches):
-                return
-            if call.path == "/v1/embeddings":
-                await _answer_embeddings(exchange, model, body, switches)
-            else:
-                await _answer_chat(exchange, model, body, switches)
-        except (SwitchError, chat.ChatRequestError, embeddings.EmbeddingRequestError) as error:
-            await exchange.answer(400, error_body(400, str(error)))
-
-    async def _broke(self, exchange: Exchange, switches: Switches) -> bool:
+    async def _broke(self, endpoint: Endpoint, exchange: Exchange, switches: Switches) -> bool:
         """Waits and fails as asked. True when the call has been answered."""
         if switches.hang:
             await exchange.wait(None)
@@ -127,70 +90,40 @@ class SandboxProvider:
             await exchange.wait(switches.delay_ms / 1000)
         status = self.board.failure_due(switches)
         if status is not None:
-            headers = None if switches.retry_after is None else [(b"retry-after", b"%g" % switches.retry_after)]
+            dialect = endpoint.dialect
+            headers: Headers = []
+            if switches.retry_after is not None:
+                exchange.call.retry_after_s = switches.retry_after
+                headers.append((b"retry-after", b"%g" % switches.retry_after))
             message = switches.fail_message or f"The sandbox was asked to fail with {status}."
-            await exchange.answer(status, error_body(status, message), headers)
+            await exchange.answer(status, dialect.error(status, message, None, exchange.call), headers)
             return True
         if switches.malformed:
             await exchange.answer(200, b"<html><body>This is not JSON.</body></html>")
             return True
         return False
 
-    async def _control(self, method: str, path: str, query: bytes, receive: Receive, send: Send) -> None:
-        """The tests' own door: records and faults."""
-        status, answer = 200, b"{}"
-        if (method, path) == ("GET", "/sandbox/calls"):
-            since = parse_qs(query.decode("latin-1")).get("since", ["0"])[0]
-            calls = self.log.since(int(since) if since.isdigit() else 0)
-            answer = orjson.dumps({"calls": [call._asdict() for call in calls], "more": len(calls) == PAGE_MAX})
-        elif (method, path) == ("DELETE", "/sandbox/calls"):
-            self.log.clear()
-        elif (method, path) == ("GET", "/sandbox/faults"):
-            answer = orjson.dumps(self.board.faults)
-        elif (method, path) == ("DELETE", "/sandbox/faults"):
-            self.board.clear()
-        elif (method, path) == ("POST", "/sandbox/faults"):
-            status, answer = self._set_fault(await read_body(receive))
-        else:
-            status, answer = 404, error_body(404, f"Invalid URL ({method} {path})", "unknown_url")
-        await send_json(send, status, answer)
 
-    def _set_fault(self, raw: bytes) -> tuple[int, bytes]:
-        try:
-            fields = orjson.loads(raw)
-            self.board.set_fault(fields.pop("model"), fields)
-        except (orjson.JSONDecodeError, AttributeError, KeyError):
-            return 400, error_body(400, 'a fault is {"model": "...", <switch>: <value>, ...}')
-        except SwitchError as error:
-            return 400, error_body(400, str(error))
-        return 200, orjson.dumps(self.board.faults)
+def _decode(raw: bytes, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:
+    """The model and the body. Raises RequestRefused."""
+    try:
+        body: Any = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise RequestRefused("We could not parse the JSON body of your request.") from None
+    if type(body) is not dict:
+        raise RequestRefused("The body must be a JSON object.")
+    fields = cast("dict[str, Any]", body)
+    model: Any = endpoint.model or fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise RequestRefused(endpoint.dialect.no_model)
+    return model, fields
 
 
-async def _answer_chat(exchange: Exchange, model: str, body: dict[str, Any], switches: Switches) -> None:
-    call = exchange.call
-    plan = chat.ChatPlan(call.seq, model, body, switches)
-    call.id, call.prompt_tokens, call.stream = plan.id, plan.prompt_tokens, bool(body.get("stream"))
-    if call.stream:
-        await chat.answer_stream(exchange, plan)
-    else:
-        await chat.answer_whole(exchange, plan)
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
-async def _answer_embeddings(exchange: Exchange, model: str, body: dict[str, Any], switches: Switches) -> None:
-    call: Call = exchange.call
-    answer, tokens = embeddings.embed(model, body, switches)
-    call.id, call.prompt_tokens = f"embd-sandbox{call.seq:012d}", tokens
-    await exchange.answer(200, answer)
-
-
-def _header(headers: Headers, name: bytes) -> bytes | None:
-    return next((value for key, value in headers if key == name), None)
-
-
-def _refusal(authorization: bytes | None) -> bytes | None:
-    """The 401's body, or None when the key will do."""
-    if authorization is None or not authorization.startswith(b"Bearer ") or not authorization[7:].strip():
-        return error_body(401, "You didn't provide an API key.", None)
-    if authorization[7:] == BAD_KEY:
-        return error_body(401, "Incorrect API key provided: sk-sand*****-bad.", "invalid_api_key")
-    return None
+def _query(scope: Message) -> dict[str, list[str]]:
+    query: bytes = scope["query_string"]
+    return parse_qs(query.decode("latin-1")) if query else {}

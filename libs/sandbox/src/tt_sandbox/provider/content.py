@@ -87,6 +87,11 @@ def tool_arguments(function: dict[str, Any]) -> str:
     return orjson.dumps(_example(schema, "", schema, 0)).decode()
 
 
+def example_text(schema: dict[str, Any]) -> str:
+    """A value that the schema accepts, as JSON text with blanks that give a stream places to break."""
+    return spaced_json(_example(schema, "", schema, 0))
+
+
 def structured_text(response_format: dict[str, Any] | None) -> str | None:
     """The JSON text that a `response_format` asks for, or None when it asks for none."""
     kind = (response_format or {}).get("type")
@@ -94,6 +99,11 @@ def structured_text(response_format: dict[str, Any] | None) -> str | None:
         return None
     schema = (response_format.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
     value = {"answer": GREETING} if schema is None else _example(schema, "", schema, 0)
+    return spaced_json(value)
+
+
+def spaced_json(value: Any) -> str:
+    """JSON text with blanks after commas and colons."""
     # Blanks after commas and colons give the stream places to break.
     return orjson.dumps(value).decode().replace('":', '": ').replace(',"', ', "')
 
@@ -115,6 +125,8 @@ def _example(schema: Any, name: str, root: dict[str, Any], depth: int) -> Any:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0]
+    if isinstance(kind, str):
+        kind = kind.lower()  # Gemini's schemas write OBJECT
     if kind == "object" or "properties" in schema:
         return {key: _example(part, key, root, depth + 1) for key, part in (schema.get("properties") or {}).items()}
     if kind == "array":

@@ -1,19 +1,40 @@
 """What reached the provider, call by call: the oracle that tests compare bills with.
 
-Invariant: every chat and embedding call has one record from the moment its body is read, whatever happens to it.
+Invariant: every call of a vendor's endpoint has one record from the moment its body is read, whatever happens to it.
 Never grows past `CALLS_MAX`: the oldest finished calls go first.
 """
 
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 CALLS_MAX = 1_000_000
 PAGE_MAX = 100_000
 
 
+class TokenCounts(NamedTuple):
+    """What an answer is worth in classes that share nothing; only `reasoning` is inside another, `output`."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    server_tool_calls: int = 0
+    images: int = 0
+
+
+NOTHING = TokenCounts()
+
+
 class CallRecord(NamedTuple):
-    """A finished call. Times are epoch seconds; `completion_tokens` and `chunks_sent` count what was really written."""
+    """A finished call. Times are epoch seconds; `completion_tokens` and `chunks_sent` count what was really written.
+
+    `counts` is what the whole answer is worth, `vendor_usage` the last usage object that was written, as JSON.
+    """
 
     seq: int
     id: str
@@ -31,6 +52,18 @@ class CallRecord(NamedTuple):
     started_at: float
     ended_at: float | None
     traceparent: str | None
+    dialect: str
+    counts: TokenCounts
+    vendor_usage: bytes | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The record for the tests: `usage` in common classes as far as it was written, `vendor_usage` as it was sent."""
+        fields = self._asdict()
+        counts = fields.pop("counts")
+        output = self.completion_tokens
+        fields["usage"] = counts._replace(output=output, reasoning=min(counts.reasoning, output))._asdict()
+        fields["vendor_usage"] = None if self.vendor_usage is None else orjson.Fragment(self.vendor_usage)
+        return fields
 
 
 class Call:
@@ -41,20 +74,24 @@ class Call:
         "client_disconnected",
         "completed",
         "completion_tokens",
+        "counts",
+        "dialect",
         "id",
         "label",
         "model",
         "path",
         "prompt_tokens",
         "request_id",
+        "retry_after_s",
         "seq",
         "started_at",
         "status",
         "stream",
         "traceparent",
+        "vendor_usage",
     )
 
-    def __init__(self, seq: int, path: str, request_id: str | None, traceparent: str | None) -> None:
+    def __init__(self, seq: int, path: str, request_id: str | None, traceparent: str | None, dialect: str) -> None:
         self.seq = seq
         self.path = path
         self.request_id = request_id
@@ -70,6 +107,15 @@ class Call:
         self.chunks_sent = 0
         self.completed = False
         self.client_disconnected = False
+        self.dialect = dialect
+        self.counts = NOTHING
+        self.retry_after_s: float | None = None
+        self.vendor_usage: bytes | None = None
+
+    def expect(self, counts: TokenCounts) -> None:
+        """Says what the whole answer will be worth; the output is counted as it is written."""
+        self.counts = counts
+        self.prompt_tokens = counts.input + counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
 
     def record(self, ended_at: float | None) -> CallRecord:
         """The call as it stands; `ended_at` None means it still runs."""
@@ -90,6 +136,9 @@ class Call:
             self.started_at,
             ended_at,
             self.traceparent,
+            self.dialect,
+            self.counts,
+            self.vendor_usage,
         )
 
 
@@ -101,10 +150,10 @@ class CallLog:
         self._running: dict[int, Call] = {}
         self._finished: deque[CallRecord] = deque(maxlen=calls_max)
 
-    def open(self, path: str, request_id: str | None, traceparent: str | None = None) -> Call:
+    def open(self, path: str, request_id: str | None, traceparent: str | None = None, dialect: str = "openai") -> Call:
         """A new call with the next sequence number."""
         self._seq += 1
-        call = Call(self._seq, path, request_id, traceparent)
+        call = Call(self._seq, path, request_id, traceparent, dialect)
         self._running[call.seq] = call
         return call
 

@@ -4,21 +4,35 @@ A fault wins over the request's own field, so a test can break one upstream mode
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 FAULTS_MAX = 1_000
 FAIL_KEYS_MAX = 100_000
 TOKENS_MAX = 1_000_000
+CALLS_MAX = 128
+COUNTS = (
+    "output_tokens",
+    "reasoning_tokens",
+    "prompt_tokens",
+    "cached_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
 
 
 class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One call's behaviour. `n` choices each get `output_tokens`; `reasoning_tokens` come on top, counted as output."""
+    """One call's behaviour, in every dialect. `n` choices each get `output_tokens`; `reasoning_tokens` come on top, as output.
+
+    `prompt_tokens` is the whole prompt: cache reads and writes are parts of it, however a vendor reports them.
+    """
 
     output_tokens: int | None = None
     prompt_tokens: int | None = None
     cached_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
     delay_ms: float = 0
     chunk_delay_ms: float = 0
@@ -35,6 +49,11 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hang: bool = False
     label: str | None = None
     completion_text: str | None = None
+    tool_calls: int = 1
+    finish: Literal["refusal", "recitation", "prompt_blocked", "pause"] | None = None
+    redact_thinking: bool = False
+    server_tool_calls: int = 0
+    service_tier: str | None = None
 
 
 NO_SWITCHES = Switches()
@@ -101,9 +120,11 @@ def _parse(fields: Mapping[str, Any]) -> Switches:
         switches = msgspec.convert(fields, Switches)
     except msgspec.ValidationError as error:
         raise SwitchError(f"`sandbox`: {error}") from error
-    for name in ("output_tokens", "reasoning_tokens", "prompt_tokens", "cached_tokens"):
+    for name in COUNTS:
         if not 0 <= (getattr(switches, name) or 0) <= TOKENS_MAX:
             raise SwitchError(f"`sandbox.{name}` must be between 0 and {TOKENS_MAX}")
+    if not 1 <= switches.tool_calls <= CALLS_MAX or not 0 <= switches.server_tool_calls <= CALLS_MAX:
+        raise SwitchError(f"`sandbox.tool_calls` and `sandbox.server_tool_calls` go up to {CALLS_MAX}")
     if switches.fail_status is not None and not 400 <= switches.fail_status <= 599:
         raise SwitchError("`sandbox.fail_status` must be between 400 and 599")
     return switches

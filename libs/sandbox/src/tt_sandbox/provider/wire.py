@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import orjson
-
 from tt_sandbox.provider.records import Call
 
 Message = MutableMapping[str, Any]
@@ -17,12 +15,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 # A stream without delays lets other connections run after this many events.
 EVENTS_PER_TURN = 16
 JSON_TYPE = (b"content-type", b"application/json")
-# What OpenAI sends about the account; the gateway must not pass it on.
-ACCOUNT_HEADERS: Headers = [
-    (b"openai-organization", b"org-sandbox"),
-    (b"x-ratelimit-limit-requests", b"10000"),
-    (b"x-ratelimit-remaining-requests", b"9999"),
-]
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
 class ClientGone(Exception):
@@ -60,20 +53,15 @@ async def send_json(send: Send, status: int, payload: bytes, headers: Headers | 
     await send({"type": "http.response.body", "body": payload})
 
 
-def error_body(status: int, message: str, code: str | None = None) -> bytes:
-    """OpenAI's error shape."""
-    kinds = {401: "invalid_request_error", 429: "requests", 404: "invalid_request_error", 400: "invalid_request_error"}
-    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
-
-
 class Exchange:
     """The answering side of one call; keeps the call's record true as bytes are written."""
 
-    __slots__ = ("_events", "_receive", "_send", "_watcher", "call")
+    __slots__ = ("_events", "_headers", "_receive", "_send", "_watcher", "call")
 
-    def __init__(self, call: Call, receive: Receive, send: Send) -> None:
+    def __init__(self, call: Call, receive: Receive, send: Send, headers: Callable[[Call], Headers]) -> None:
+        """`headers` go with every answer of this call: the vendor's request id and limits."""
         self.call = call
+        self._headers = headers
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
@@ -83,16 +71,14 @@ class Exchange:
         """A whole JSON answer; completes the call."""
         self._check_client()
         self.call.status = status
-        request_id = (b"x-request-id", f"req_{self.call.seq}".encode())
-        await send_json(self._send, status, payload, [request_id, *ACCOUNT_HEADERS, *(headers or ())])
+        await send_json(self._send, status, payload, [*self._headers(self.call), *(headers or ())])
         self.call.completed = True
 
-    async def open_stream(self) -> None:
-        """Sends the head of an event stream."""
+    async def open_stream(self, media_type: bytes = EVENT_STREAM) -> None:
+        """Sends the head of a stream."""
         self._watch()
         self.call.status = 200
-        head: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        head += [(b"x-request-id", f"req_{self.call.seq}".encode()), *ACCOUNT_HEADERS]
+        head: Headers = [(b"content-type", media_type), (b"cache-control", b"no-cache"), *self._headers(self.call)]
         await self._send({"type": "http.response.start", "status": 200, "headers": head})
 
     async def write(self, event: bytes) -> None:

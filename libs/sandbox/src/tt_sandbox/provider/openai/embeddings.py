@@ -13,7 +13,10 @@ from typing import Any
 import orjson
 
 from tt_sandbox.provider.content import count_tokens
+from tt_sandbox.provider.dialect import Asked, RequestRefused
+from tt_sandbox.provider.records import TokenCounts
 from tt_sandbox.provider.switches import Switches
+from tt_sandbox.provider.wire import Exchange
 
 INPUTS_MAX = 2_048
 DIMENSIONS_MAX = 4_096
@@ -22,16 +25,23 @@ DIMENSIONS_DEFAULT = 1_536
 DIMENSIONS = {"nomic-embed-text": 768, "mxbai-embed-large": 1_024, "text-embedding-3-large": 3_072}
 
 
-class EmbeddingRequestError(ValueError):
-    """The request is not an embedding request; the message says why."""
+async def answer(exchange: Exchange, asked: Asked) -> None:
+    """Answers one embedding call. Raises RequestRefused."""
+    call = exchange.call
+    payload, tokens = embed(asked.model, asked.body, asked.switches)
+    call.id = f"embd-sandbox{call.seq:012d}"
+    call.expect(TokenCounts(input=tokens))
+    if not asked.switches.omit_usage:
+        call.vendor_usage = orjson.dumps({"prompt_tokens": tokens, "total_tokens": tokens})
+    await exchange.answer(200, payload)
 
 
 def embed(model: str, body: dict[str, Any], switches: Switches) -> tuple[bytes, int]:
-    """The answer's body and its prompt tokens. Raises EmbeddingRequestError."""
+    """The answer's body and its prompt tokens. Raises RequestRefused."""
     inputs = _inputs(body.get("input"))
     dimensions: Any = body.get("dimensions") or _dimensions(model)
     if not isinstance(dimensions, int) or not 1 <= dimensions <= DIMENSIONS_MAX:
-        raise EmbeddingRequestError(f"'dimensions' must be an integer between 1 and {DIMENSIONS_MAX}.")
+        raise RequestRefused(f"'dimensions' must be an integer between 1 and {DIMENSIONS_MAX}.")
     as_base64 = body.get("encoding_format") == "base64"
     data: list[dict[str, Any]] = []
     tokens = 0
@@ -58,11 +68,11 @@ def _inputs(value: Any) -> list[str | list[int]]:
     if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(item, int) for item in value)):
         value = [value]
     if not isinstance(value, list) or not 1 <= len(value) <= INPUTS_MAX:
-        raise EmbeddingRequestError(f"'input' must be a string or an array of 1 to {INPUTS_MAX} inputs.")
+        raise RequestRefused(f"'input' must be a string or an array of 1 to {INPUTS_MAX} inputs.")
     for item in value:
         tokens = isinstance(item, list) and item and all(isinstance(token, int) for token in item)
         if not (tokens or (isinstance(item, str) and item)):
-            raise EmbeddingRequestError("'input' must hold non-empty strings or token arrays.")
+            raise RequestRefused("'input' must hold non-empty strings or token arrays.")
     return value
 
 

@@ -9,16 +9,14 @@ from typing import Any, cast
 import orjson
 
 from tt_sandbox.provider import content
+from tt_sandbox.provider.dialect import Asked, RequestRefused
+from tt_sandbox.provider.records import TokenCounts
 from tt_sandbox.provider.switches import Switches
 from tt_sandbox.provider.wire import Exchange
 
 CHOICES_MAX = 128
 FINGERPRINT = "fp_sandbox"
 DONE = b"data: [DONE]\n\n"
-
-
-class ChatRequestError(ValueError):
-    """The request is not a chat request; the message says what is missing."""
 
 
 class ChatPlan:
@@ -38,11 +36,11 @@ class ChatPlan:
     )
 
     def __init__(self, seq: int, model: str, body: dict[str, Any], switches: Switches) -> None:
-        """Raises ChatRequestError."""
+        """Raises RequestRefused."""
         messages = _messages(body.get("messages"))
         self.n = body.get("n") or 1
         if not isinstance(self.n, int) or not 1 <= self.n <= CHOICES_MAX:
-            raise ChatRequestError(f"'n' must be an integer between 1 and {CHOICES_MAX}.")
+            raise RequestRefused(f"'n' must be an integer between 1 and {CHOICES_MAX}.")
         self.created = int(time.time())
         self.id = f"chatcmpl-sandbox{seq:012d}"
         self.model = model
@@ -88,6 +86,12 @@ class ChatPlan:
             },
         }
 
+    def counts(self) -> TokenCounts:
+        """The same in the common classes."""
+        cached, reasoning = self.switches.cached_tokens, self.switches.reasoning_tokens * self.n
+        output = len(self.tokens) * self.n + reasoning
+        return TokenCounts(max(0, self.prompt_tokens - cached), cached, output=output, reasoning=reasoning)
+
     def tool_call(self, arguments: str, choice: int) -> dict[str, Any]:
         """One tool call with the given arguments."""
         name = (self.function or {}).get("name", "")
@@ -97,11 +101,23 @@ class ChatPlan:
 
 def _messages(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in cast("list[Any]", value)):
-        raise ChatRequestError("'messages' must be a non-empty array of objects.")
+        raise RequestRefused("'messages' must be a non-empty array of objects.")
     return cast("list[dict[str, Any]]", value)
 
 
 GREETING_TOKENS = tuple(content.split_tokens(content.GREETING))
+
+
+async def answer(exchange: Exchange, asked: Asked) -> None:
+    """Answers one chat call. Raises RequestRefused before anything is sent."""
+    call, body = exchange.call, asked.body
+    plan = ChatPlan(call.seq, asked.model, body, asked.switches)
+    call.id, call.stream = plan.id, bool(body.get("stream"))
+    call.expect(plan.counts())
+    if call.stream:
+        await answer_stream(exchange, plan)
+    else:
+        await answer_whole(exchange, plan)
 
 
 async def answer_whole(exchange: Exchange, plan: ChatPlan) -> None:
@@ -128,6 +144,8 @@ async def answer_whole(exchange: Exchange, plan: ChatPlan) -> None:
     }
     if plan.switches.omit_usage:
         del body["usage"]
+    else:
+        exchange.call.vendor_usage = orjson.dumps(usage)
     await exchange.answer(200, orjson.dumps(body))
     exchange.call.completion_tokens = usage["completion_tokens"]
 
@@ -146,7 +164,9 @@ async def answer_stream(exchange: Exchange, plan: ChatPlan) -> None:
     for choice in range(plan.n):
         await exchange.write(events.delta(choice, b"{}", plan.finish))
     if plan.with_usage:
-        await exchange.write(events.usage())
+        usage = orjson.dumps(plan.usage(len(plan.tokens) * plan.n))
+        await exchange.write(events.usage(usage))
+        exchange.call.vendor_usage = usage
     await exchange.write(DONE)
     await exchange.close_stream()
 
@@ -217,6 +237,5 @@ class _Events:
         body = b'{"index":%d,"delta":%b,"logprobs":null,"finish_reason":%b}]' % (choice, delta, orjson.dumps(finish))
         return self._head + body + self._tail
 
-    def usage(self) -> bytes:
-        plan = self._plan
-        return self._head + b'],"usage":' + orjson.dumps(plan.usage(len(plan.tokens) * plan.n)) + b"}\n\n"
+    def usage(self, usage: bytes) -> bytes:
+        return self._head + b'],"usage":' + usage + b"}\n\n"

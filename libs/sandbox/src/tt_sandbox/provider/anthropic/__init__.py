@@ -1,0 +1,1 @@
+"""Anthropic's endpoints: messages, streamed and whole, and count_tokens."""

@@ -1,0 +1,76 @@
+"""Sends a prepared stream, event by event, breaking where the switches say; the record follows what was written.
+
+Invariant: a record's tokens and its vendor usage are those of events that went out. Knows no vendor's shape.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tt_sandbox.provider.switches import Switches
+from tt_sandbox.provider.wire import EVENT_STREAM, Exchange
+
+
+class Event(NamedTuple):
+    """One write. `tokens` above zero make it content that faults count; `usage` is the vendor's usage object in it."""
+
+    data: bytes
+    tokens: int = 0
+    usage: bytes | None = None
+
+
+class Script(NamedTuple):
+    """A whole stream. `cut` comes last when it ends before `closing`, `error` instead of the rest when it fails."""
+
+    opening: Iterable[Event]
+    content: Iterable[Event]
+    closing: Iterable[Event]
+    error: bytes
+    cut: bytes = b""
+
+
+async def play(exchange: Exchange, script: Script, switches: Switches, media_type: bytes = EVENT_STREAM) -> None:
+    """Sends the stream. When told to die it returns without an end, and the server drops the connection."""
+    call = exchange.call
+    await exchange.open_stream(media_type)
+    delay_s = switches.chunk_delay_ms / 1000
+    for event in script.opening:
+        await _send(exchange, event)
+    for event in script.content:
+        if event.tokens:
+            if call.chunks_sent == switches.error_after_chunks:
+                await _fail(exchange, script)
+                return
+            if call.chunks_sent == switches.die_after_chunks:
+                return
+            if delay_s:
+                await exchange.wait(delay_s)
+        await _send(exchange, event)
+    if call.chunks_sent == switches.error_after_chunks:
+        await _fail(exchange, script)
+    elif switches.truncate:
+        await _end_early(exchange, script.cut)
+    elif call.chunks_sent != switches.die_after_chunks:
+        for event in script.closing:
+            await _send(exchange, event)
+        await exchange.close_stream()
+
+
+async def _send(exchange: Exchange, event: Event) -> None:
+    await exchange.write(event.data)
+    call = exchange.call
+    if event.tokens:
+        call.chunks_sent += 1
+        call.completion_tokens += event.tokens
+    if event.usage is not None:
+        call.vendor_usage = event.usage
+
+
+async def _fail(exchange: Exchange, script: Script) -> None:
+    await exchange.write(script.error)
+    await _end_early(exchange, script.cut)
+
+
+async def _end_early(exchange: Exchange, cut: bytes) -> None:
+    if cut:
+        await exchange.write(cut)
+    await exchange.close_stream(completed=False)
