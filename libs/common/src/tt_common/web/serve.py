@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from tt_common.web.joined_writes import JoinedWritesProtocol
 from tt_common.web.leaving import Leaving, LeavingServer
 
 START_FAILED: Final = 3
@@ -29,7 +30,7 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=JoinedWritesProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
