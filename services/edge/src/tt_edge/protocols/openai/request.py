@@ -10,7 +10,7 @@ import msgspec
 from tt_common.errors import DomainError
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import count_prompt_tokens
 
 CHOICES_MAX: Final = 128
 OUTPUT_LIMIT_MAX: Final = 10_000_000
@@ -152,7 +152,7 @@ def _prompt_tokens(known: _Known) -> int:
     for raw in (known.tools, known.response_format):
         if text := bytes(raw).decode(errors="replace"):
             texts.append(text)
-    return count_tokens(texts) + extra
+    return count_prompt_tokens(texts) + extra
 
 
 def _collect_content(content: Any, texts: list[str]) -> int:
@@ -181,10 +181,10 @@ def _text(value: Any) -> str:
 
 def _embedding_tokens(value: Any) -> int:
     if isinstance(value, str) and value:
-        return count_tokens([value])
+        return count_prompt_tokens([value])
     if isinstance(value, list) and value:
         if all(isinstance(item, str) for item in value):
-            return count_tokens(value)
+            return count_prompt_tokens(value)
         if all(isinstance(item, int) for item in value):
             return len(value)
         if all(isinstance(item, list) and item and all(isinstance(token, int) for token in item) for item in value):
