@@ -41,6 +41,7 @@ EVENTS: Final = 60_000
 INGESTED_S_MAX: Final = 300.0
 POLL_S: Final = 0.02
 DEEP_PAGES: Final = 30
+DEEP_CUSTOMERS_MIN: Final = 2  # a percentile of fewer says nothing
 PRICE: Final = Price(
     version="gpt-4o-mini@1",
     model="gpt-4o-mini",
@@ -191,13 +192,15 @@ def queries() -> dict[str, Callable[[ConsoleUser], object]]:
 
 
 def measure_queries(bed: UsageBed) -> list[Timing]:
-    """Each query by every customer: once cold, WARM_ROUNDS times warm."""
+    """Each query by every customer: once cold, WARM_ROUNDS times warm. With few rows there is no deep page to ask for."""
     found = [_measure(bed, what, [(ask, user) for user in bed.customers]) for what, ask in queries().items()]
     cursors = [(user, cursor) for user in bed.customers if (cursor := _deep_cursor(user)) is not None]
 
     def deep(cursor: str) -> Callable[[ConsoleUser], object]:
         return lambda user: user.get("/usage", limit=100, cursor=cursor, **MONTH_PARAMS)
 
+    if len(cursors) < DEEP_CUSTOMERS_MIN:
+        return found
     what = f"page {DEEP_PAGES + 1} of a month, by cursor"
     return [*found, _measure(bed, what, [(deep(cursor), user) for user, cursor in cursors])]
 
