@@ -31,6 +31,11 @@ def containers(service: str) -> list[str]:
     return compose("ps", "-q", service).split()
 
 
+def inside(service: str, *argv: str) -> str:
+    """Standard output of a command in one of the service's containers."""
+    return run("docker", "exec", containers(service)[0], *argv)
+
+
 def inspect(container: str) -> dict[str, Any]:
     return json.loads(run("docker", "inspect", container))[0]
 

@@ -17,11 +17,13 @@ from tests.compose.containers import (
     compose,
     containers,
     environment,
+    inside,
     inspect,
     kill_as_a_crash,
     run,
     wait_healthy,
 )
+from tests.support.waiting import eventually
 from tt_common.ids import derived_event_id
 
 REPLICAS: Final = {"edge": 3, "billing": 2, "console-api": 2}
@@ -90,7 +92,7 @@ class Client:
 
 async def trial() -> None:
     """The steps, each of which says what it found."""
-    key = compose("exec", "-T", "console-api", "python", "-m", "tt_console", "demo").split()[-1]
+    key = inside("console-api", "python", "-m", "tt_console", "demo").split()[-1]
     async with httpx.AsyncClient(timeout=60.0, trust_env=False, limits=httpx.Limits(max_connections=200)) as http:
         client = Client(http, key)
         first = await client.call(stream=False)
@@ -118,9 +120,9 @@ async def _nothing_private_passes(http: httpx.AsyncClient) -> None:
 
 async def _an_edge_crashes(client: Client) -> None:
     streams = [
-        asyncio.create_task(client.call(stream=True, tokens=60, chunk_delay_ms=CHUNK_DELAY_MS)) for _ in range(STREAMS)
+        asyncio.create_task(client.call(stream=True, tokens=100, chunk_delay_ms=CHUNK_DELAY_MS)) for _ in range(STREAMS)
     ]
-    await asyncio.sleep(2.0)
+    await asyncio.to_thread(eventually, lambda: _flowing(client) == STREAMS, "every stream flows", 8.0)
     victim = max(containers("edge"), key=_open_calls)
     await asyncio.to_thread(kill_as_a_crash, victim)
     await asyncio.sleep(1.0)  # a call that the dying edge had just accepted breaks with it
@@ -131,6 +133,11 @@ async def _an_edge_crashes(client: Client) -> None:
     _say(
         f"an edge killed: {ended[False]} of its streams broke, {ended[True]} of the others' went on; restarted by itself"
     )
+
+
+def _flowing(client: Client) -> int:
+    """Calls that have begun to answer and not ended."""
+    return sum(1 for sent in client.sent if sent.first_event_s and not sent.seconds)
 
 
 def _open_calls(edge: str) -> int:
@@ -180,8 +187,8 @@ def _bill_is_right(client: Client) -> None:
             time.sleep(1.0)
     complete = [sent.request_id for sent in client.sent if sent.complete]
     assert len(complete) == len(set(complete)) and all(events.get(each) == "succeeded" for each in complete)
-    report = compose("exec", "-T", "billing", "python", "-m", "tt_billing", "reconcile")
-    compose("exec", "-T", "billing", "python", "-m", "tt_billing", "replay")
+    report = inside("billing", "python", "-m", "tt_billing", "reconcile")
+    inside("billing", "python", "-m", "tt_billing", "replay")
     _say(
         f"{len(served)} calls at the provider, {len(complete)} complete answers, each billed once: {Counter(events.values())}"
     )
