@@ -210,7 +210,7 @@ def _assert_ledger_agrees(record: Record, events: dict[str, UsageEvent]) -> None
 
 
 def _assert_console_agrees(record: Record, events: dict[str, UsageEvent]) -> None:
-    query = "SELECT event_id, outcome, cost_nanousd, output_tokens FROM usage WHERE account_id = ANY(%s)"
+    query = "SELECT event_id::text, outcome, cost_nanousd, output_tokens FROM usage WHERE account_id = ANY(%s)"
     shown = {
         row["event_id"]: (row["outcome"], row["cost_nanousd"], row["output_tokens"])
         for row in record.world.console_rows(query, _accounts(record))

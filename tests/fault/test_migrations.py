@@ -29,14 +29,18 @@ CREATE EVENT TRIGGER stand_still ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
 """
 GO_ON: Final = "DROP EVENT TRIGGER stand_still; DROP FUNCTION stand_still()"
 STANDS: Final = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
+# Without partitions: the running service makes them as months come.
 SCHEMA: Final = """
+WITH parts AS (SELECT oid, relname FROM pg_class WHERE relispartition)
 SELECT 'column', table_name || '.' || column_name, data_type || is_nullable || coalesce(column_default, '')
-    FROM information_schema.columns WHERE table_schema = 'public'
+    FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN (SELECT relname FROM parts)
 UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-UNION ALL SELECT 'index', tablename || '.' || indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
-UNION ALL SELECT 'trigger', tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL SELECT 'rights', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid NOT IN (SELECT oid FROM parts)
+UNION ALL SELECT 'index', tablename || '.' || indexname, indexdef
+    FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT IN (SELECT relname FROM parts)
+UNION ALL SELECT 'trigger', tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid)
+    FROM pg_trigger WHERE NOT tgisinternal AND tgrelid NOT IN (SELECT oid FROM parts)
+UNION ALL SELECT 'rights', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT relispartition
 UNION ALL SELECT 'revision', 'alembic', version_num FROM alembic_version
 """
 DIES_WITHIN_S: Final = 30.0
