@@ -9,7 +9,9 @@ from tt_sandbox.provider import content
 from tt_sandbox.provider.records import TokenCounts
 from tt_sandbox.provider.switches import Switches
 
-Finish = Literal["stop", "length", "stop_sequence", "tool_calls", "refusal", "recitation", "prompt_blocked", "pause"]
+Finish = Literal[
+    "stop", "length", "stop_sequence", "tool_calls", "refusal", "recitation", "prompt_blocked", "pause", "bad_tool_call"
+]
 
 THOUGHT = tuple(content.split_tokens("The user asks something simple. I think about it, briefly, and then I answer."))
 GREETING_TOKENS = tuple(content.split_tokens(content.GREETING))

@@ -25,6 +25,7 @@ class TokenCounts(NamedTuple):
     reasoning: int = 0
     server_tool_calls: int = 0
     images: int = 0
+    audio_input: int = 0
 
 
 NOTHING = TokenCounts()
@@ -115,7 +116,8 @@ class Call:
     def expect(self, counts: TokenCounts) -> None:
         """Says what the whole answer will be worth; the output is counted as it is written."""
         self.counts = counts
-        self.prompt_tokens = counts.input + counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
+        cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
+        self.prompt_tokens = counts.input + cached + counts.audio_input
 
     def record(self, ended_at: float | None) -> CallRecord:
         """The call as it stands; `ended_at` None means it still runs."""

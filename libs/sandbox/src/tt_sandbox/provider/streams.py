@@ -3,7 +3,7 @@
 Invariant: a record's tokens and its vendor usage are those of events that went out. Knows no vendor's shape.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tt_sandbox.provider.switches import Switches
@@ -19,13 +19,12 @@ class Event(NamedTuple):
 
 
 class Script(NamedTuple):
-    """A whole stream. `cut` comes last when it ends before `closing`, `error` instead of the rest when it fails."""
+    """A whole stream; `error` makes what comes instead of the rest when it fails."""
 
     opening: Iterable[Event]
     content: Iterable[Event]
     closing: Iterable[Event]
-    error: bytes
-    cut: bytes = b""
+    error: Callable[[], bytes]
 
 
 async def play(exchange: Exchange, script: Script, switches: Switches, media_type: bytes = EVENT_STREAM) -> None:
@@ -48,7 +47,7 @@ async def play(exchange: Exchange, script: Script, switches: Switches, media_typ
     if call.chunks_sent == switches.error_after_chunks:
         await _fail(exchange, script)
     elif switches.truncate:
-        await _end_early(exchange, script.cut)
+        await exchange.close_stream(completed=False)
     elif call.chunks_sent != switches.die_after_chunks:
         for event in script.closing:
             await _send(exchange, event)
@@ -66,11 +65,5 @@ async def _send(exchange: Exchange, event: Event) -> None:
 
 
 async def _fail(exchange: Exchange, script: Script) -> None:
-    await exchange.write(script.error)
-    await _end_early(exchange, script.cut)
-
-
-async def _end_early(exchange: Exchange, cut: bytes) -> None:
-    if cut:
-        await exchange.write(cut)
+    await exchange.write(script.error())
     await exchange.close_stream(completed=False)

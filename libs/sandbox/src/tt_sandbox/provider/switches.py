@@ -19,6 +19,7 @@ COUNTS = (
     "cached_tokens",
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
+    "tool_prompt_tokens",
 )
 
 
@@ -33,6 +34,7 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached_tokens: int = 0
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
+    tool_prompt_tokens: int = 0
     reasoning_tokens: int = 0
     delay_ms: float = 0
     chunk_delay_ms: float = 0
@@ -50,7 +52,7 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str | None = None
     completion_text: str | None = None
     tool_calls: int = 1
-    finish: Literal["refusal", "recitation", "prompt_blocked", "pause"] | None = None
+    finish: Literal["refusal", "recitation", "prompt_blocked", "pause", "bad_tool_call"] | None = None
     redact_thinking: bool = False
     server_tool_calls: int = 0
     service_tier: str | None = None

@@ -25,6 +25,7 @@ STOP_REASONS: dict[answers.Finish, str] = {
     "recitation": "refusal",
     "prompt_blocked": "refusal",
     "pause": "pause_turn",
+    "bad_tool_call": "end_turn",
 }
 REFUSAL = {"type": "refusal", "category": "general_harms", "explanation": "The sandbox was asked to refuse."}
 OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}
@@ -44,7 +45,7 @@ async def answer(exchange: Exchange, asked: Asked) -> None:
     if form.stream:
         call.completion_tokens = message.answer.hidden_tokens
         error = _event("error", {"error": OVERLOADED, "request_id": f"req_{call.seq:024d}"})
-        await play(exchange, Script(message.opening(), message.content(), message.closing(), error), switches)
+        await play(exchange, Script(message.opening(), message.content(), message.closing(), lambda: error), switches)
         return
     call.vendor_usage = None if switches.omit_usage else orjson.dumps(message.whole_usage())
     await exchange.answer(200, orjson.dumps(message.whole()))
