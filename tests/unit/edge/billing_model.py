@@ -17,6 +17,7 @@ from tt_edge.clients.billing import BillingClient
 from tt_edge.credit.keeper import CreditKeeper
 
 SOFT_TTL_S = 30.0
+WINDOW_S = 60.0
 RECALL_ROUNDS = 4
 
 
@@ -36,6 +37,8 @@ class Held(msgspec.Struct):
     granted: int = 0
     back: int = 0
     revision: int = 0
+    requests_granted: int = 0
+    tokens_granted: int = 0
     slots_granted: int = 0
     slots_back: int = 0
     closed: bool = False
@@ -125,6 +128,8 @@ class BillingModel:
             self.grants[request.grant_id] = held
             held.revision = request.revision
             held.granted += size
+            held.requests_granted += max(request.need.requests, request.want.requests)
+            held.tokens_granted += max(request.need.tokens, request.want.tokens)
             held.slots_granted += request.need.concurrency
             self.free -= size
         self.check()
@@ -135,7 +140,9 @@ class BillingModel:
             soft_ttl_s=SOFT_TTL_S,
             hard_ttl_s=2 * SOFT_TTL_S,
             available_nanousd=self.free,
-            slices=Slices(concurrency=held.slots_granted),
+            slices=Slices(requests=held.requests_granted, tokens=held.tokens_granted, concurrency=held.slots_granted),
+            window=1,
+            window_remaining_s=WINDOW_S,
         )
 
     def _shrink(self, shrink: ShrinkGrant) -> None:

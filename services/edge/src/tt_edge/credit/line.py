@@ -84,7 +84,7 @@ class KeyCredit:
     async def reserve(self, hold_id: str, need: Need, trace: TraceContext | None = None) -> Hold:
         """A hold; at most one round trip, none on the usual way. Raises billing's refusals or billing_unavailable."""
         now = self._context.clock()
-        self.demand.note(need.nanousd, now)
+        self.demand.note(need.nanousd, need.tokens, now)
         grant = self.current
         if grant is not None and not self._waiters:
             hold = grant.reserve(hold_id, need.nanousd, need.tokens, now)
@@ -241,9 +241,7 @@ class KeyCredit:
             need=need,
             queued_nanousd=sum(waiter.need.nanousd for waiter in queued),
             want_nanousd=max(0, self.demand.want_nanousd(context.clock()) - max(grant.free_nanousd, 0)),
-            want=Slices(
-                requests=len(queued), tokens=sum(waiter.need.tokens for waiter in queued), concurrency=len(queued)
-            ),
+            want=self._want_slices(need, queued),
             granted_seen_nanousd=grant.granted_nanousd,
         )
         grant.changing = True
@@ -255,6 +253,18 @@ class KeyCredit:
         finally:
             grant.changing = False
         grant.apply(reply, sent_at)
+
+    def _want_slices(self, need: Slices, queued: Sequence[_Waiter]) -> Slices:
+        """For those that wait, and where a limit's slice is used up, for what is to be expected: billing gives at most a share of what is
+        left and recalls what is not used. Otherwise every call of a limited key would wait for one of its own.
+        """
+        expected = self.demand.want_slices(self._context.clock())
+        tokens = sum(waiter.need.tokens for waiter in queued)
+        return Slices(
+            requests=max(len(queued), expected.requests if need.requests else 0),
+            tokens=max(tokens, expected.tokens if need.tokens else 0),
+            concurrency=len(queued),
+        )
 
     async def _ask(self, request: ChangeGrant, deadline: float, trace: TraceContext | None) -> tuple[GrantReply, float]:
         clock = self._context.clock
