@@ -1,5 +1,7 @@
 """What is measured: the whole product with one edge, the passthrough beside it, and accounts with a key and credit each.
 
+Everything is on: each key has limits (that nobody reaches), and a collector takes the spans of the calls that are sampled.
+
 Accounts are made where the console makes them: wallets through billing's RPC, key records in the bucket. `check_money` is the judge:
 a benchmark that loses money doesn't count.
 """
@@ -16,7 +18,8 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from tests.bench.processors import Processors
+from tests.bench.processors import Processors, step_back
+from tests.bench.requests import MODEL
 from tt_common.bus.connection import connect
 from tt_common.bus.rpc import call
 from tt_common.contracts import wallets
@@ -26,12 +29,15 @@ from tt_common.ids import new_id, sha256_hex
 from tt_common.money import NANOUSD_PER_USD
 from tt_common.rating import Usage, cost_nanousd, price_in_force
 from tt_sandbox.stack import Stack
-from tt_sandbox.stack.ports import pick_free
+from tt_sandbox.stack.ports import HOST, pick_free
 from tt_sandbox.stack.service import Service
 from tt_sandbox.stack.settings import PROJECT_DIR
 
-MODEL = "gpt-4o-mini"
 ACCOUNTS = 50
+# Cut into slices like any limit, and never reached.
+REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, CONCURRENCY = 10_000_000, 100_000_000_000, 10_000
+# Besides what is measured they need little, and what they do can wait: the load generator and the provider can't.
+BEHIND = ("postgres", "billing", "console")
 CREDIT_NANOUSD = 1_000 * NANOUSD_PER_USD
 RPC_TIMEOUT_S = 10.0
 QUIET_S_MAX = 60.0
@@ -52,18 +58,12 @@ class Bed:
     """The running stack and passthrough."""
 
     def __init__(self, data_dir: Path, processors: Processors) -> None:
-        self.stack = Stack(data_dir, edges=1)
+        collector_port, port = pick_free(), pick_free()
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{collector_port}"}
+        self.stack = Stack(data_dir, edges=1, env={"edge": traced})
         self._processors = processors
-        port = pick_free()
-        self.passthrough = Service(
-            "passthrough",
-            [sys.executable, "-m", "tests.bench.passthrough", str(port), self.stack.provider_url],
-            port,
-            env=self.stack.service_env("sandbox"),
-            log_path=self.stack.folder.log("passthrough"),
-            cwd=PROJECT_DIR,
-            pid_path=self.stack.folder.pid("passthrough"),
-        )
+        self.collector = self._service("collector", collector_port)
+        self.passthrough = self._service("passthrough", port, self.stack.provider_url)
         self.ports = {
             "edge": self.stack.edges[0].port,
             "passthrough": port,
@@ -76,28 +76,53 @@ class Bed:
         """Raises StartError with everything stopped again."""
         self.stack.start()
         try:
+            self.collector.start()
             self.passthrough.start()
             for name in ("edge", "passthrough"):
                 self._processors.give(self.pid(name))
+            for name in BEHIND:
+                step_back(self.pid(name))
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         self.passthrough.stop()
+        self.collector.stop()
         self.stack.stop()
 
+    async def restart_edge(self) -> None:
+        """A fresh edge, when every event of the one before is settled."""
+        await self.quiet()
+        await asyncio.to_thread(self.stack.edges[0].restart)
+        self._processors.give(self.pid("edge"))
+
     def pid(self, name: str) -> int:
-        """The process id of "edge", "passthrough" or "provider"."""
-        services = {
-            "edge": self.stack.edges[0],
-            "passthrough": self.passthrough,
-            "provider": self.stack.service("sandbox"),
+        """The process id of "edge", "passthrough", "provider" or one of BEHIND."""
+        processes = {
+            "edge": self.stack.edges[0].process,
+            "passthrough": self.passthrough.process,
+            "provider": self.stack.service("sandbox").process,
+            "postgres": self.stack.postgres.process,
+            "billing": self.stack.service("billing").process,
+            "console": self.stack.service("console").process,
         }
-        pid = services[name].process.pid
+        pid = processes[name].pid
         if pid is None:
-            raise RuntimeError(f"{name} is gone (log: {services[name].process.log_path})")
+            raise RuntimeError(f"{name} is gone (log: {processes[name].log_path})")
         return pid
+
+    def _service(self, name: str, port: int, *arguments: str) -> Service:
+        """A module of this folder as a service."""
+        return Service(
+            name,
+            [sys.executable, "-m", f"tests.bench.{name}", str(port), *arguments],
+            port,
+            env=self.stack.service_env("sandbox"),
+            log_path=self.stack.folder.log(name),
+            cwd=PROJECT_DIR,
+            pid_path=self.stack.folder.pid(name),
+        )
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -120,7 +145,14 @@ class Bed:
         )
         await call(self.nc, wallets.WALLET_ADJUST, credit, wallets.WalletState, RPC_TIMEOUT_S)
         record = KeyRecord(
-            key_id=new_id("key"), account_id=account.id, hash=sha256_hex(account.key), status="active", revision=1
+            key_id=new_id("key"),
+            account_id=account.id,
+            hash=sha256_hex(account.key),
+            status="active",
+            revision=1,
+            requests_per_minute=REQUESTS_PER_MINUTE,
+            tokens_per_minute=TOKENS_PER_MINUTE,
+            concurrency=CONCURRENCY,
         )
         await self.nc.jetstream().publish(KEYS.subject(record.hash), msgspec.json.encode(record))
         return account

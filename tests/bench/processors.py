@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+NICE_BEHIND = 10
+
 
 def pinnable() -> bool:
     """Whether this machine has two processors and lets us choose."""
@@ -36,6 +38,14 @@ class Processors:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
                 os.sched_setaffinity(int(thread.name), {self._measured})
+
+
+def step_back(pid: int) -> None:
+    """Lets a process and its children run when nothing else wants to."""
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        for thread in Path(f"/proc/{process.pid}/task").glob("*"):
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE_BEHIND)
 
 
 def busy_s(pid: int) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.bench.findings import Finding
 from tests.bench.measures import Series
 
 BUSY_MIN = 0.9
@@ -22,8 +23,8 @@ def processor_model() -> str:
 
 def table(all_series: Iterable[Series]) -> str:
     """One Markdown table a kind of measure; medians over the rounds, minimum and maximum in brackets."""
-    throughput = [series for series in all_series if "provider" not in series.rounds]
-    latency = [series for series in all_series if "provider" in series.rounds]
+    throughput = [series for series in all_series if not series.measure.of_latency]
+    latency = [series for series in all_series if series.measure.of_latency]
     blocks: list[str] = []
     if throughput:
         blocks.append("\n".join(_throughput(throughput)))
@@ -34,14 +35,15 @@ def table(all_series: Iterable[Series]) -> str:
 
 def _throughput(all_series: Sequence[Series]) -> list[str]:
     lines = [
-        "| measure | edge / passthrough | edge | passthrough | per processor second | busy |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| measure | edge / passthrough | aim | edge | passthrough | per processor second | busy |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for series in all_series:
         busy = "{:.0%} / {:.0%}".format(series.median("edge", "busy"), series.median("passthrough", "busy"))
         cells = (
             series.measure.title,
             f"**{_spread(series.ratios('per_second'), '{:.0%}')}**",
+            series.measure.aims[0],
             _spread(series.of("edge", "per_second"), "{:,.0f}"),
             _spread(series.of("passthrough", "per_second"), "{:,.0f}"),
             _spread(series.ratios("per_busy_second"), "{:.0%}"),
@@ -53,21 +55,14 @@ def _throughput(all_series: Sequence[Series]) -> list[str]:
 
 def _latency(all_series: Sequence[Series]) -> list[str]:
     lines = [
-        "| measure | edge adds | passthrough adds | provider alone |",
-        "| --- | --- | --- | --- |",
+        "| time of | edge adds to the passthrough | aim | edge | passthrough | provider alone |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for series in all_series:
-        for figure, label in (("p50_ms", "p50"), ("p99_ms", "p99")):
-            alone = series.of("provider", figure)
-            added = [
-                _spread(
-                    [value - bare for value, bare in zip(series.of(target, figure), alone, strict=True)], "{:.2f} ms"
-                )
-                for target in ("edge", "passthrough")
-            ]
-            lines.append(
-                f"| {series.measure.title}, {label} | **{added[0]}** | {added[1]} | {_spread(alone, '{:.2f} ms')} |"
-            )
+        for figure, label, aim in zip(("p50_ms", "p99_ms"), ("p50", "p99"), series.measure.aims, strict=True):
+            each = [_spread(series.of(target, figure), "{:.2f} ms") for target in ("edge", "passthrough", "provider")]
+            added = _spread(series.added(figure), "{:.2f} ms")
+            lines.append(f"| {series.measure.title}, {label} | **{added}** | {aim} | {' | '.join(each)} |")
     return lines
 
 
@@ -77,7 +72,7 @@ def warnings(all_series: Iterable[Series], *, pinned: bool, load_before: float) 
     if load_before > LOAD_MAX:
         found.append(f"other programs were running (load average {load_before:.1f} before the start)")
     for series in all_series:
-        if "provider" in series.rounds:
+        if series.measure.of_latency:
             continue
         for target in series.measure.targets:
             busy = series.median(target, "busy")
@@ -89,10 +84,14 @@ def warnings(all_series: Iterable[Series], *, pinned: bool, load_before: float) 
     return found
 
 
-def as_json(all_series: Iterable[Series], provider_alone: float) -> bytes:
+def as_json(all_series: Iterable[Series], findings: Iterable[Finding], provider_alone: float) -> bytes:
     """Every figure of every round."""
-    figures = {series.measure.name: series.rounds for series in all_series}
-    report = {"processors": processor_model(), "provider_alone_per_second": provider_alone, "measures": figures}
+    report = {
+        "processors": processor_model(),
+        "provider_alone_per_second": provider_alone,
+        "measures": {series.measure.name: series.rounds for series in all_series},
+        "findings": {finding.name: finding.value for finding in findings},
+    }
     return msgspec.json.format(msgspec.json.encode(report), indent=2)
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -17,22 +18,34 @@ import uvloop
 from tests.bench.bed import Bed, MoneyLost
 from tests.bench.billing import NAMES as BILLING_NAMES
 from tests.bench.billing import WrongBooks, billing_table, measure_billing
-from tests.bench.measures import EVENTS, MEASURES, OUTPUT_TOKENS, BadAnswer, Bench, Series, sample_usage
+from tests.bench.crowd import measure_crowd
+from tests.bench.findings import Finding, findings_table
+from tests.bench.measures import MEASURES, BadAnswer, Bench, Series
+from tests.bench.memory import CALLS, measure_memory
 from tests.bench.processors import Processors
+from tests.bench.prompts import measure_prompts
 from tests.bench.report import as_json, processor_model, table, warnings
+from tests.bench.requests import EVENTS, OUTPUT_TOKENS
 from tests.bench.usage import NAME as USAGE_NAME
 from tests.bench.usage import measure_usage
 from tt_sandbox.stack import StartError
 
 ALONE_S = 1.0
+# Measures of the edge that are not a series of rounds, in the order they run: those that want a fresh edge last.
+OTHERS: dict[str, Callable[[Bench, argparse.Namespace], Awaitable[list[Finding]]]] = {
+    "prompts": lambda bench, options: measure_prompts(bench, options.rounds),
+    "crowd": lambda bench, _: measure_crowd(bench),
+    "memory": lambda bench, options: measure_memory(bench, options.calls),
+}
+ALL_NAMES = (*(measure.name for measure in MEASURES), *OTHERS, *BILLING_NAMES, USAGE_NAME)
 
 
 def parser() -> argparse.ArgumentParser:
-    names = [*(measure.name for measure in MEASURES), *BILLING_NAMES, USAGE_NAME]
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5, help="rounds of each measure (5)")
     arguments.add_argument("--seconds", type=float, default=1.5, help="length of a round for each target (1.5)")
-    arguments.add_argument("--only", action="append", choices=names, help="this measure alone; may be repeated")
+    arguments.add_argument("--only", action="append", choices=ALL_NAMES, help="this measure alone; may be repeated")
+    arguments.add_argument("--calls", type=int, default=CALLS, help=f"calls of `--only memory` ({CALLS:,})")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round")
     arguments.add_argument("--usage-rows", type=int, default=10_000_000, help="calls in the read model (10 million)")
     arguments.add_argument(
@@ -41,26 +54,31 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], float]:
+async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], list[Finding], float]:
     """The figures, and what the load generator and the provider can do alone. Raises BadAnswer, MoneyLost."""
+    chosen = options.only or ALL_NAMES
     async with bed.connected():
         bench = Bench(bed)
         alone = await bench.provider_alone(ALONE_S)
-        chosen = [entry for entry in MEASURES if options.only is None or entry.name in options.only]
         found: list[Series] = []
-        for entry in chosen:
-            print(f"{entry.title}: {options.rounds} rounds of {options.seconds:g} s ...", file=sys.stderr, flush=True)
-            found.append(await bench.measure(entry, options.rounds, options.seconds))
-        cost_nanousd = await bed.cost_of(*await sample_usage(bed))
-        await bed.check_money(bench.edge_calls * cost_nanousd)
-        print(f"{bench.edge_calls} calls through the edge, each charged {cost_nanousd} nanoUSD", file=sys.stderr)
-    return found, alone
+        for entry in MEASURES:
+            if entry.name in chosen:
+                print(f"{entry.title}: {options.rounds} rounds ...", file=sys.stderr, flush=True)
+                found.append(await bench.measure(entry, options.rounds, options.seconds))
+        findings: list[Finding] = []
+        for name, other in OTHERS.items():
+            if name in chosen:
+                print(f"{name} ...", file=sys.stderr, flush=True)
+                findings += await other(bench, options)
+        await bed.check_money(bench.expected_nanousd)
+        print(f"{bench.edge_calls} calls through the edge cost {bench.expected_nanousd} nanoUSD", file=sys.stderr)
+    return found, findings, alone
 
 
 def main() -> int:
     options = parser().parse_args()
     logging.basicConfig(level=logging.ERROR)
-    chosen: list[str] = options.only or [*(entry.name for entry in MEASURES), *BILLING_NAMES]
+    chosen: list[str] = options.only or list(ALL_NAMES)
     billing = [name for name in BILLING_NAMES if name in chosen]
     if billing and bench_billing(billing):
         return 1
@@ -108,7 +126,7 @@ def bench_edge(options: argparse.Namespace) -> int:
             bed = Bed(Path(folder), processors)
             bed.start()
             try:
-                found, alone = uvloop.run(measure(bed, options))
+                found, findings, alone = uvloop.run(measure(bed, options))
                 bed.reconcile()
             finally:
                 bed.stop()
@@ -117,11 +135,11 @@ def bench_edge(options: argparse.Namespace) -> int:
             return 1
     print(f"{processor_model()}; answers of {OUTPUT_TOKENS} tokens, streams of {EVENTS} events; every call was settled")
     print(f"load generator and provider alone, sharing a processor: {alone:,.0f} calls/s\n")
-    print(table(found))
+    print("\n\n".join(filter(None, [table(found), findings_table(findings) if findings else ""])))
     for line in warnings(found, pinned=processors.pinned, load_before=load_before):
         print(f"\nNote: {line}.")
     if options.json is not None:
-        options.json.write_bytes(as_json(found, alone))
+        options.json.write_bytes(as_json(found, findings, alone))
     return 0
 
 
