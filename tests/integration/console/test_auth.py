@@ -149,4 +149,5 @@ def test_openapi_is_served_and_names_every_resource(deployment: Deployment) -> N
     document = httpx.get(f"{deployment.url}/openapi.json", trust_env=False).json()
 
     assert {"/api/v1/keys/{key_id}/rotate", "/api/v1/usage/daily", "/api/v1/operator/prices"} <= set(document["paths"])
-    assert httpx.get(f"{deployment.url}/docs", trust_env=False).status_code == 200
+    # The usual page around it would load scripts from elsewhere into the console's own origin.
+    assert httpx.get(f"{deployment.url}/docs", trust_env=False).status_code == 404

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from tt_common.web.joined_writes import JoinedWritesProtocol
+from tt_common.web.guarded_http import GuardedHttp
 from tt_common.web.leaving import Leaving, LeavingServer
 
 START_FAILED: Final = 3
@@ -30,7 +30,7 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http=JoinedWritesProtocol,
+        http=GuardedHttp,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -27,7 +27,8 @@ ROUTERS: Final = (
 
 def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     """The application; `lifespan` sets `app.state.context` and fills `app.state.checks` before the first request."""
-    app = FastAPI(title="TokenTally console API", version="1", lifespan=lifespan, redoc_url=None)
+    # No /docs page: its scripts come from another host, and would run with the session of whoever looks at it.
+    app = FastAPI(title="TokenTally console API", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_error_shapes(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
