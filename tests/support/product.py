@@ -31,6 +31,7 @@ class Product:
         console = {
             "CONSOLE_OPERATOR_PASSWORD": self._operator_password,
             "CONSOLE_TRUSTED_PROXIES": '["127.0.0.1/32"]',
+            "CONSOLE_PROVIDER_NETWORKS": '["127.0.0.0/8"]',
             "CONSOLE_CREDIT_NAME": CREDIT_NAME,
             "CONSOLE_CREDITS_PER_USD": CREDITS_PER_USD,
             # The models of this stack are the sandbox's, whatever the tester's own shell has.

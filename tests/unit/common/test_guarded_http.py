@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from tt_common.web import guarded_http
 from tt_common.web.guarded_http import GuardedHttp
@@ -14,10 +15,8 @@ PATIENCE_S = 0.15
 HEAD = b"POST / HTTP/1.1\r\nHost: e\r\n"
 
 
-async def app(scope: dict[str, object], receive: object, send: object) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Reads the whole body and answers with its length and the number of headers."""
-    assert callable(receive)
-    assert callable(send)
     size, headers = 0, scope["headers"]
     while True:
         message = await receive()
@@ -26,7 +25,6 @@ async def app(scope: dict[str, object], receive: object, send: object) -> None:
         size += len(message.get("body", b""))
         if not message.get("more_body"):
             break
-    assert isinstance(headers, list)
     body = b"%d bytes, %d headers" % (size, len(headers))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})

@@ -14,7 +14,7 @@ CrashPoint = Literal["", "before_commit", "after_commit_before_ack", "mid_grant"
 class Settings(BaseSettings):
     """No default secrets; an unknown or malformed value refuses the start."""
 
-    model_config = SettingsConfigDict(env_prefix="BILLING_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BILLING_", frozen=True, hide_input_in_errors=True)
 
     database_url: str = Field(description="database, as the runtime role", repr=False)
     owner_database_url: str | None = Field(

@@ -154,7 +154,8 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
         database=database,
         billing=BillingClient(nc),
         passwords=Argon2Passwords(),
-        trusted_proxies=tuple(ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies),
+        trusted_proxies=_networks(settings.trusted_proxies),
+        provider_networks=_networks(settings.provider_networks),
     )
     app.state.checks.update(database=database.check, nats=_nats_check(nc), usage=_consumer_check(consumer))
     stopping = asyncio.Event()
@@ -267,6 +268,10 @@ _COMMANDS: dict[str, Command] = {
     "rebuild-usage": _rebuild_usage,
     "resend-wallets": _resend_wallets,
 }
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
 def _secret(value: SecretStr) -> str:

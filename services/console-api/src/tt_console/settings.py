@@ -7,7 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ConsoleSettings(BaseSettings):
     """How one process of the console API is set up."""
 
-    model_config = SettingsConfigDict(env_prefix="CONSOLE_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CONSOLE_", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -40,3 +42,5 @@ class ConsoleSettings(BaseSettings):
     """Further origins (scheme://host:port) whose pages may call the API; a JSON list."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed; a JSON list."""
+    provider_networks: tuple[str, ...] = ()
+    """Private networks (CIDR) in which an operator may set up providers through the API; a JSON list. The catalog file may name any."""

@@ -14,7 +14,7 @@ WORKERS_MAX = 64
 class Settings(BaseSettings):
     """One edge. Sizes and sums are for each of its workers. Durations in seconds, sizes in bytes, money in nanoUSD."""
 
-    model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="EDGE_", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, description="port to listen on")

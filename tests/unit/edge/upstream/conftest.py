@@ -12,8 +12,8 @@ import pytest_asyncio
 import uvloop
 
 from tests.unit.edge.upstream.scripted import ScriptedServer
+from tt_common.provider_access import parse_provider_url
 from tt_edge.clients.http1_pool import HttpPool
-from tt_edge.clients.request_head import parse_address
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -54,6 +54,6 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest_asyncio.fixture
 async def pool(server: ScriptedServer) -> AsyncIterator[HttpPool]:
-    made = HttpPool(parse_address(server.url), connections_max=4, keepalive_s=30)
+    made = HttpPool(parse_provider_url(server.url), connections_max=4, keepalive_s=30)
     yield made
     made.close()

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from tests.unit.edge.upstream.scripted import OK, REQUEST, Asked, ScriptedServer, ask, rest, sends
+from tt_common.provider_access import parse_provider_url
+from tt_edge.clients import http1_pool
 from tt_edge.clients.answers import UpstreamFailure
 from tt_edge.clients.http1_pool import HttpPool
-from tt_edge.clients.request_head import parse_address
 
 SECRET = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"
 
@@ -58,7 +59,7 @@ async def test_an_answer_before_the_request_was_sent_is_given_out_and_the_connec
 
     async with ScriptedServer() as server:
         server.on_connect = early
-        pool = HttpPool(parse_address(server.url), 4, 30)
+        pool = HttpPool(parse_provider_url(server.url), 4, 30)
         connection = await pool.take(1)
         body = bytes(20 * 1024 * 1024)
         await connection.ask(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body), 1, body)
@@ -115,7 +116,7 @@ async def test_a_first_request_or_a_begun_answer_is_broken_not_stale(
 
 
 async def test_an_idle_connection_is_closed_when_its_time_is_over(server: ScriptedServer) -> None:
-    pool = HttpPool(parse_address(server.url), 4, keepalive_s=0.1)
+    pool = HttpPool(parse_provider_url(server.url), 4, keepalive_s=0.1)
     first, second = await pool.take(1), await pool.take(1)
     await first.ask(REQUEST, 1)
     await rest(first)
@@ -175,7 +176,7 @@ async def test_many_at_once_never_pass_the_limit(server: ScriptedServer, pool: H
 
 
 async def test_cancelled_and_failed_connects_give_their_place_back(server: ScriptedServer) -> None:
-    pool = HttpPool(parse_address(server.url), 2, 30)
+    pool = HttpPool(parse_provider_url(server.url), 2, 30)
     for ticks in range(12):
         taking = asyncio.create_task(pool.take(1))
         for _ in range(ticks):
@@ -193,7 +194,7 @@ async def test_a_server_that_closes_at_once_leaves_nothing_counted(server: Scrip
         writer.transport.abort()
 
     server.on_connect = slam
-    pool = HttpPool(parse_address(server.url), 2, 30)
+    pool = HttpPool(parse_provider_url(server.url), 2, 30)
     for _ in range(20):
         with pytest.raises(UpstreamFailure):
             await ask(pool)
@@ -205,7 +206,7 @@ async def test_a_port_that_nobody_listens_on_and_a_name_that_is_none_fail_to_con
     async with ScriptedServer() as gone:
         pass
     for url in (gone.url, "http://no-such-host.invalid/v1", f"http://{'x' * 70}.invalid/v1"):
-        pool = HttpPool(parse_address(url), 1, 30)
+        pool = HttpPool(parse_provider_url(url), 1, 30)
         for _ in range(2):  # the place is given back
             with pytest.raises(UpstreamFailure, match="connect"):
                 await pool.take(5)
@@ -239,7 +240,7 @@ async def test_closing_the_pool_drops_idle_ones_lets_exchanges_end_and_refuses_n
 
 async def test_an_ipv6_literal_is_reached_and_named_in_brackets() -> None:
     async with ScriptedServer(host="::1") as server:
-        address = parse_address(server.url)
+        address = parse_provider_url(server.url)
         pool = HttpPool(address, 1, 30)
         assert await ask(pool) == (200, b"ok")
         assert address.authority == f"[::1]:{server.port}"
@@ -253,3 +254,17 @@ async def test_nothing_of_a_finished_request_stays_for_the_next_turn(server: Scr
 
     server.script = numbered
     assert [await ask(pool) for _ in range(3)] == [(200, b"0/0"), (200, b"0/1"), (200, b"0/2")]
+
+
+async def test_a_name_that_leads_to_a_link_local_address_is_told_nothing(
+    server: ScriptedServer, pool: HttpPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given that the address which the name has now were the cloud's metadata service
+    monkeypatch.setattr(http1_pool, "is_link_local", lambda host: host == "127.0.0.1")
+
+    with pytest.raises(UpstreamFailure, match="connect"):
+        await ask(pool)
+
+    assert server.asked == []
+    monkeypatch.undo()
+    assert await ask(pool) == (200, b"ok")

@@ -7,8 +7,9 @@ import pytest
 
 from tests.unit.edge.upstream.scripted import OK, Asked, ScriptedServer, sends
 from tt_common.contracts.records import ProviderRecord
+from tt_common.provider_access import parse_provider_url
 from tt_edge.clients.answers import UpstreamFailure
-from tt_edge.clients.request_head import clean_headers, parse_address
+from tt_edge.clients.request_head import clean_headers
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.upstream_aiohttp import AiohttpClient
 from tt_edge.clients.upstream_http1 import CompressedAnswer, Http1Client
@@ -154,7 +155,7 @@ async def test_a_base_url_that_is_not_plain_is_refused_by_both_clients_without_s
     ],
 )
 def test_a_plain_base_url_is_taken_apart(base_url: str, expected: tuple[object, ...]) -> None:
-    assert parse_address(base_url) == expected
+    assert parse_provider_url(base_url) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import ssl
 import pytest
 
 from tests.unit.edge.upstream.scripted import OK, REQUEST, ScriptedServer, ask, rest, sends
+from tt_common.provider_access import parse_provider_url
 from tt_edge.clients.answers import UpstreamFailure
 from tt_edge.clients.http1_pool import HttpPool
-from tt_edge.clients.request_head import parse_address
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -16,7 +16,7 @@ async def test_exchanges_over_tls_keep_the_connection(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, host: str
 ) -> None:
     async with ScriptedServer(server_tls, host) as server:
-        pool = HttpPool(parse_address(server.url), 2, 30, client_tls)
+        pool = HttpPool(parse_provider_url(server.url), 2, 30, client_tls)
         assert [await ask(pool) for _ in range(3)] == [(200, b"ok")] * 3
         assert server.connections == 1
         pool.close()
@@ -28,7 +28,7 @@ async def test_a_large_answer_to_a_slow_reader_over_tls(server_tls: ssl.SSLConte
     body = bytes(range(256)) * 32 * 1024
     async with ScriptedServer(server_tls) as server:
         server.script = sends(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)
-        pool = HttpPool(parse_address(server.url), 2, 30, client_tls)
+        pool = HttpPool(parse_provider_url(server.url), 2, 30, client_tls)
         connection = await pool.take(1)
         await connection.ask(REQUEST, 1)
         await asyncio.sleep(0.2)
@@ -47,7 +47,7 @@ async def test_a_body_without_length_and_a_leftover_over_tls(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     async with ScriptedServer(server_tls) as server:
-        pool = HttpPool(parse_address(server.url), 2, 30, client_tls)
+        pool = HttpPool(parse_provider_url(server.url), 2, 30, client_tls)
         server.script = sends(OK + OK)
         assert await ask(pool) == (200, b"ok")
         server.script = sends(b"HTTP/1.1 200 OK\r\n\r\nall", close=True)
@@ -65,7 +65,7 @@ async def test_a_certificate_that_is_not_trusted_or_names_another_host_fails_to_
     async with ScriptedServer(server_tls) as server:
         server_url = server.url
         for url, tls in ((server_url, None), (server_url.replace("127.0.0.1", "127.0.0.2"), client_tls)):
-            pool = HttpPool(parse_address(url), 1, 30, tls)
+            pool = HttpPool(parse_provider_url(url), 1, 30, tls)
             for _ in range(2):
                 with pytest.raises(UpstreamFailure, match="connect"):
                     await pool.take(2)
@@ -79,7 +79,7 @@ async def test_a_server_that_does_not_speak_tls_fails_to_connect(client_tls: ssl
 
     async with ScriptedServer() as server:
         server.on_connect = plain
-        pool = HttpPool(parse_address(server.url.replace("http", "https")), 1, 30, client_tls)
+        pool = HttpPool(parse_provider_url(server.url.replace("http", "https")), 1, 30, client_tls)
         with pytest.raises(UpstreamFailure, match="connect"):
             await pool.take(2)
 
@@ -92,7 +92,7 @@ async def test_a_handshake_that_hangs_ends_with_the_connect_time_out_or_a_cancel
 
     async with ScriptedServer() as server:
         server.on_connect = silent
-        pool = HttpPool(parse_address(server.url.replace("http", "https")), 1, 30, client_tls)
+        pool = HttpPool(parse_provider_url(server.url.replace("http", "https")), 1, 30, client_tls)
         with pytest.raises(UpstreamFailure, match="connect: TimeoutError"):
             await pool.take(0.1)
         taking = asyncio.create_task(pool.take(5))

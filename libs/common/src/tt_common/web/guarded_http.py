@@ -49,6 +49,7 @@ class GuardedHttp(JoinedWritesProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """What is whole after this needs no more looking at."""
         head_was_open = self._head_open
         super().data_received(data)
         if not self._unfinished:
@@ -64,11 +65,13 @@ class GuardedHttp(JoinedWritesProtocol):
                 self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        """The parser has seen the first byte of a request."""
         self._unfinished = self._head_open = True
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """The head is whole."""
         self._head_open = False
         super().on_headers_complete()
         self.headers = _NOWHERE  # pyright: ignore[reportAttributeAccessIssue]

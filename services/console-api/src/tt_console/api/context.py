@@ -23,6 +23,7 @@ class Context:
     billing: BillingClient
     passwords: Argon2Passwords
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    provider_networks: tuple[IPv4Network | IPv6Network, ...]
 
 
 def get_context(request: Request) -> Context:

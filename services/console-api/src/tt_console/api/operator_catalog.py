@@ -14,7 +14,15 @@ from tt_console.api.context import ContextDep
 from tt_console.api.models import PriceOut, price_out
 from tt_console.api.pages import Page, time_text, to_ms
 from tt_console.api.session import OperatorDep, actor_of
-from tt_console.domain.catalog import Model, ModelTerms, Provider, ProviderTerms, RowStatus
+from tt_console.domain.catalog import (
+    Model,
+    ModelTerms,
+    Provider,
+    ProviderTerms,
+    RowStatus,
+    check_provider_terms,
+    check_reachable,
+)
 from tt_console.domain.prices import parse_rates, parse_tiers
 from tt_console.store.catalog import list_models, list_providers
 from tt_console.usecases.manage_wallet import publish_price
@@ -57,7 +65,7 @@ class ModelBody(ModelTermsBody):
 
 
 class ProviderTermsBody(BaseModel):
-    """A provider without its status. `key_ref` names the edge's variable, `env:NAME`; a literal secret is refused."""
+    """A provider without its status. `key_ref` names the edge's variable, `env:…_API_KEY`; a literal secret is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -180,6 +188,8 @@ async def put_one_provider(
 ) -> ProviderDetail:
     """Make a provider or replace it; from then on the seed leaves it alone."""
     terms = ProviderTerms(**body.model_dump(exclude={"status"}))
+    check_provider_terms(terms)
+    check_reachable(terms.base_url, context.provider_networks)
     actor = actor_of(request, context, session)
     async with context.database.transaction() as unit:
         provider = await put_provider(unit, provider_id, terms, body.status, "operator", actor, now_ms())

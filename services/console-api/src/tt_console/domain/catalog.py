@@ -4,22 +4,23 @@ Invariant: a provider's secret is only ever a reference (`env:NAME`); a literal 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from tt_common.contracts.records import Route
 from tt_common.errors import DomainError
+from tt_common.provider_access import Network, is_private, key_variable, parse_provider_url
 
 ROUTES_MAX: Final = 20
 HEADERS_MAX: Final = 20
 TOKENS_MAX: Final = 100_000_000
 WEIGHT_MAX: Final = 1_000_000
 TIMEOUT_S_MAX: Final = 3600.0
+URL_LENGTH_MAX: Final = 500
 
 _ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$")
-_KEY_REF: Final = re.compile(r"^env:[A-Za-z_][A-Za-z0-9_]{0,127}$")
 _HEADER: Final = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 _SECRET_HEADERS: Final = frozenset(
     {"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "x-goog-api-key"}
@@ -105,12 +106,15 @@ def check_model_terms(terms: ModelTerms) -> None:
 def check_provider_terms(terms: ProviderTerms) -> None:
     """Raises DomainError: `secret_refused` for a literal secret, `invalid_provider` for the rest."""
     check_base_url(terms.base_url)
-    if terms.key_ref is not None and not _KEY_REF.match(terms.key_ref):
-        raise DomainError(
-            "secret_refused",
-            "key_ref is a reference such as env:OPENAI_API_KEY, never the secret itself",
-            param="key_ref",
-        )
+    if terms.key_ref is not None:
+        try:
+            key_variable(terms.key_ref)
+        except ValueError:
+            raise DomainError(
+                "secret_refused",
+                "key_ref is a reference such as env:OPENAI_API_KEY, never the secret itself, and its name ends in _API_KEY",
+                param="key_ref",
+            ) from None
     _require(len(terms.headers) <= HEADERS_MAX, "invalid_provider", "headers", f"at most {HEADERS_MAX} headers")
     for name, value in terms.headers.items():
         _require(bool(_HEADER.match(name)), "invalid_provider", "headers", f"{name[:64]!r} is no header name")
@@ -128,12 +132,24 @@ def check_provider_terms(terms: ProviderTerms) -> None:
 
 
 def check_base_url(url: str) -> None:
-    """An http(s) URL with a host and without user, password, query or fragment. Raises DomainError."""
-    parts = urlsplit(url)
-    _require(parts.scheme in ("http", "https"), "invalid_provider", "base_url", "an http or https URL")
-    _require(bool(parts.hostname) and len(url) <= 500, "invalid_provider", "base_url", "a URL with a host")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    """What the edge will take: http(s)://host[:port][/path] and nothing more. Raises DomainError."""
+    if any(character in url for character in "@?#"):
         raise DomainError("secret_refused", "base_url has no user, password, query or fragment", param="base_url")
+    _require(len(url) <= URL_LENGTH_MAX, "invalid_provider", "base_url", f"at most {URL_LENGTH_MAX} characters")
+    try:
+        parse_provider_url(url)
+    except ValueError as error:
+        raise DomainError("invalid_provider", f"base_url: {error}", param="base_url") from None
+
+
+def check_reachable(url: str, networks: Sequence[Network]) -> None:
+    """What an operator may set from afar: a public host, or one in `networks`. Raises DomainError private_address."""
+    if is_private(parse_provider_url(url).host, networks):
+        raise DomainError(
+            "private_address",
+            "base_url is inside a private network; CONSOLE_PROVIDER_NETWORKS names those where providers may be",
+            param="base_url",
+        )
 
 
 def _require(ok: bool, code: str, param: str, rule: str) -> None:

@@ -8,9 +8,9 @@ import ssl
 from collections import deque
 from typing import Final
 
+from tt_common.provider_access import ProviderUrl, is_link_local
 from tt_edge.clients.answers import UpstreamFailure
 from tt_edge.clients.http1 import HttpConnection
-from tt_edge.clients.request_head import Address
 
 WAITERS_MAX: Final = 4096
 
@@ -19,7 +19,7 @@ class HttpPool:
     """One origin's connections; made inside the running loop. `tls` replaces the system's trust, for https only."""
 
     def __init__(
-        self, address: Address, connections_max: int, keepalive_s: float, tls: ssl.SSLContext | None = None
+        self, address: ProviderUrl, connections_max: int, keepalive_s: float, tls: ssl.SSLContext | None = None
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._address = address
@@ -67,7 +67,7 @@ class HttpPool:
             raise UpstreamFailure("connect", "the pool is closed")
         self._opening += 1
         try:
-            _, connection = await self._loop.create_connection(
+            transport, connection = await self._loop.create_connection(
                 lambda: HttpConnection(self, self._loop),
                 self._address.host,
                 self._address.port,
@@ -79,6 +79,9 @@ class HttpPool:
             self._wake_next()
             raise
         self._opening -= 1
+        if is_link_local(str((transport.get_extra_info("peername") or ("",))[0])):  # whatever the name has become since
+            transport.abort()
+            raise UpstreamFailure("connect", "an address that is never a provider's")
         if connection.gone:  # closed by the peer before we could look
             self._wake_next()
         else:

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tt_common.contracts.records import ProviderRecord
+from tt_common.provider_access import key_variable
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamClient, UpstreamFailure
 from tt_edge.clients.upstream_aiohttp import AiohttpClient
 from tt_edge.clients.upstream_http1 import CompressedAnswer, Http1Client
@@ -27,7 +28,7 @@ class Upstream:
 
     def configured(self, provider: ProviderRecord) -> bool:
         """Whether the provider's key reference resolves on this edge."""
-        return provider.key_ref is None or bool(os.environ.get(provider.key_ref.removeprefix("env:")))
+        return provider.key_ref is None or bool(_secret(provider.key_ref))
 
     async def send(
         self, provider: ProviderRecord, path: str, body: bytes, request_id: str, traceparent: str = ""
@@ -57,7 +58,7 @@ class Upstream:
             "User-Agent": "TokenTally",
             **provider.headers,
         }
-        key = os.environ.get(provider.key_ref.removeprefix("env:"), "") if provider.key_ref else ""
+        key = _secret(provider.key_ref) if provider.key_ref else ""
         if key:
             headers["Authorization"] = f"Bearer {key}"
         special = provider.id in self._compressing or _behind_proxy(provider.base_url)
@@ -85,6 +86,14 @@ class Upstream:
             await client.close()
         for _, client in self._clients.values():
             await client.close()
+
+
+def _secret(key_ref: str) -> str:
+    """Empty where there is none, and where the reference names something that is no API key."""
+    try:
+        return os.environ.get(key_variable(key_ref), "")
+    except ValueError:
+        return ""
 
 
 def _behind_proxy(base_url: str) -> bool:

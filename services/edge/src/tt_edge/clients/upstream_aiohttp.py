@@ -9,8 +9,9 @@ from typing import Final
 import aiohttp
 
 from tt_common.contracts.records import ProviderRecord
+from tt_common.provider_access import parse_provider_url
 from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
-from tt_edge.clients.request_head import clean_headers, parse_address
+from tt_edge.clients.request_head import clean_headers
 
 CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
@@ -67,7 +68,7 @@ class AiohttpClient:
 
     def __init__(self, provider: ProviderRecord, headers: dict[str, str]) -> None:
         """Raises ValueError for a base URL or headers that are not usable."""
-        parse_address(provider.base_url)
+        parse_provider_url(provider.base_url)
         self._base_url = provider.base_url.rstrip("/")
         self._first_byte_s = provider.connect_timeout_s + provider.first_byte_timeout_s
         self._timeout = aiohttp.ClientTimeout(

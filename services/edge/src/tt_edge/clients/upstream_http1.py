@@ -4,10 +4,11 @@ import ssl
 from typing import Final
 
 from tt_common.contracts.records import ProviderRecord
+from tt_common.provider_access import parse_provider_url
 from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
 from tt_edge.clients.http1 import HttpConnection
 from tt_edge.clients.http1_pool import HttpPool
-from tt_edge.clients.request_head import clean_headers, parse_address
+from tt_edge.clients.request_head import clean_headers
 
 CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
@@ -69,7 +70,7 @@ class Http1Client:
 
     def __init__(self, provider: ProviderRecord, headers: dict[str, str], tls: ssl.SSLContext | None = None) -> None:
         """Raises ValueError for a base URL or headers that are not usable. `tls`: see `HttpPool`."""
-        address = parse_address(provider.base_url)
+        address = parse_provider_url(provider.base_url)
         lines = clean_headers({"Host": address.authority, **headers})
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
         self._target = address.path
