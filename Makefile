@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key events team test check format fault bench generate env trial lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key events team test check format fault fuzz bench generate env trial lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ format: setup ## format the code and apply safe fixes
 fault: setup ## break everything: every fault by name, then 200 seeded rounds (ARGS="--rounds 20 --seed 7"); see docs/fault-suite.md
 	@TT_FAULT_LONG=1 $(BIN)/pytest tests/fault
 	@$(BIN)/python -m tests.fault --each $(ARGS)
+
+fuzz: setup ## relays and API documents with made-up data, for long (FUZZ_EXAMPLES=20000 API_EXAMPLES=200)
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) API_EXAMPLES=$(or $(API_EXAMPLES),200) $(BIN)/pytest --timeout=7200 \
+		tests/unit/edge/test_relay_fuzz.py tests/integration/console/test_api_document.py
 
 bench: setup ## the edge against a bare passthrough, side by side, and billing (ARGS="--rounds 3 --only calls")
 	@$(BIN)/python -m tests.bench.run $(ARGS)

@@ -73,7 +73,14 @@ def answer_texts(answer: Answer) -> list[str]:
 
 
 def render_answer(answer: Answer, model: str, cost_usd: str) -> bytes:
-    """The body for the client."""
+    """The body for the client; one that is no UTF-8 throughout leaves as it came."""
+    try:
+        return _changed(answer, model, cost_usd)
+    except UnicodeDecodeError:
+        return answer.body
+
+
+def _changed(answer: Answer, model: str, cost_usd: str) -> bytes:
     changes: dict[str, tuple[bytes, bytes]] = {}
     if answer.raw_model:
         changes["model"] = (answer.raw_model, msgspec.json.encode(model))
