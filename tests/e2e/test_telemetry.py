@@ -7,13 +7,16 @@ from typing import Any
 
 import httpx
 import openai
+import psutil
 import pytest
 
+from tests.support.console import ConsoleUser
 from tests.support.event_stream import read_events
 from tests.support.metrics import scrape
 from tests.support.product import SANDBOX, Product
 from tests.support.trace_collector import CollectedSpan, TraceCollector
 from tests.support.waiting import eventually
+from tt_common.contracts.event_types import EVENT_STREAMS
 from tt_common.contracts.grants import GRANTS_CHANGE
 from tt_common.contracts.streams import USAGE, usage_subject
 from tt_sandbox.stack.settings import PROJECT_DIR
@@ -189,7 +192,9 @@ def test_metrics_are_not_for_the_world(traced: Product) -> None:
         assert "tokentally_" not in answer.text
 
 
-def test_no_secret_is_in_a_log_a_span_or_a_metric(traced: Product, collector: TraceCollector) -> None:
+def test_no_secret_is_in_a_log_a_span_a_metric_an_event_an_error_or_a_process_list(
+    traced: Product, collector: TraceCollector
+) -> None:
     # given calls that go well, are refused, and fail at the provider, all traced, with a password and keys in play
     model = traced.new_model()
     customer = traced.new_customer()
@@ -197,11 +202,16 @@ def test_no_secret_is_in_a_log_a_span_or_a_metric(traced: Product, collector: Tr
     traced_call = {"traceparent": f"00-{'3' * 32}-{SPAN}-01"}
     with traced.openai(key) as client:
         client.chat.completions.create(model=model, messages=HELLO, extra_headers=traced_call)
-        with pytest.raises(openai.NotFoundError):
+        with pytest.raises(openai.NotFoundError) as unknown:
             client.chat.completions.create(model="no-such-model", messages=HELLO, extra_headers=traced_call)
         traced.provider.set_fault(model, fail_status=401)
-        with pytest.raises(openai.InternalServerError):
+        with pytest.raises(openai.InternalServerError) as failed:
             client.chat.completions.create(model=model, messages=HELLO, extra_headers=traced_call)
+    with traced.openai(key.plaintext + " ") as client, pytest.raises(openai.AuthenticationError) as refused:
+        client.chat.completions.create(model=model, messages=HELLO)
+    with ConsoleUser(traced.stack.console_url) as stranger:
+        wrong = stranger.http.post("/auth/login", json={"email": customer.email, "password": customer.password + "x"})
+        nonsense = stranger.http.post("/auth/login", json={"email": 1, "password": customer.password, "more": 2})
     wanted = {"ingest usage", f"chat {model}"}
     eventually(lambda: wanted <= {span.name for span in collector.of_trace("3" * 32)}, "the traced calls")
 
@@ -212,12 +222,26 @@ def test_no_secret_is_in_a_log_a_span_or_a_metric(traced: Product, collector: Tr
     told |= {f"log {path.name}": path.read_text(errors="replace") for path in _logs(traced)}
     for url in (traced.stack.edge_urls[0], traced.stack.billing_url, traced.stack.console_url):
         told[f"metrics of {url}"] = scrape(url).text
-    assert len(told) > 6
+    for error in (unknown.value, failed.value, refused.value):
+        told[f"error {error.status_code}"] = f"{error.response.headers} {error.response.text}"
+    for answer in (wrong, nonsense):
+        assert answer.status_code in (400, 401)
+        told[f"console's error {answer.status_code}"] = f"{answer.headers} {answer.text}"
+    for spec in EVENT_STREAMS:
+        told[f"events of {spec.name}"] = str(read_events(traced.stack.nats.url, spec.name, spec.subjects[0]))
+    told |= _process_list()
+    assert len(told) > 20
     assert [where for where, text in told.items() for secret in secrets if secret in text] == []
 
 
 def _logs(product: Product) -> list[Path]:
     return [service.process.log_path for service in product.stack.services]
+
+
+def _process_list() -> dict[str, str]:
+    """What everybody on the machine can see of this test's processes."""
+    mine = psutil.Process().children(recursive=True)
+    return {f"command line of {process.pid}": " ".join(process.cmdline()) for process in mine}
 
 
 def _whole(spans: list[CollectedSpan]) -> dict[str, CollectedSpan] | None:
