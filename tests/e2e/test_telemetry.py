@@ -207,7 +207,7 @@ def test_no_secret_is_in_a_log_a_span_a_metric_an_event_an_error_or_a_process_li
         traced.provider.set_fault(model, fail_status=401)
         with pytest.raises(openai.InternalServerError) as failed:
             client.chat.completions.create(model=model, messages=HELLO, extra_headers=traced_call)
-    with traced.openai(key.plaintext + " ") as client, pytest.raises(openai.AuthenticationError) as refused:
+    with traced.openai(key.plaintext + "x") as client, pytest.raises(openai.AuthenticationError) as refused:
         client.chat.completions.create(model=model, messages=HELLO)
     with ConsoleUser(traced.stack.console_url) as stranger:
         wrong = stranger.http.post("/auth/login", json={"email": customer.email, "password": customer.password + "x"})
