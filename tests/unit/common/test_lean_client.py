@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 from nats.aio.client import Client
+from nats.js.api import Header
 
 from tests.unit.common.waiting import until
 from tt_common.bus.connection import connect
@@ -44,6 +45,10 @@ async def test_headers_are_written_as_nats_writes_them(broker: EmbeddedNats, nc:
     first, second = await heard.next_msg(2), await heard.next_msg(2)
     assert (first.headers, first.reply, first.data) == (second.headers, second.reply, second.data)
     await plain.close()
+
+
+def test_a_header_named_by_nats_own_enumeration_keeps_its_name() -> None:
+    assert encode_headers({Header.EXPECTED_STREAM: "USAGE"}) == b"NATS/1.0\r\nNats-Expected-Stream: USAGE\r\n\r\n"
 
 
 @pytest.mark.parametrize("headers", [{"a": "1\r\nb: 2"}, {"a\r\nb": "1"}, {"a": "1\n"}, {"a": "\r"}])

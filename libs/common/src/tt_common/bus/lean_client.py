@@ -74,7 +74,8 @@ class LeanClient(Client):
 
 def encode_headers(headers: dict[str, str]) -> bytes:
     """A NATS header block. Raises ValueError where a name or value would break out of its line."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    # Added, not formatted: nats-py names some headers by an enumeration, whose members format as their own names.
+    lines = "".join([name + ": " + value + "\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError("a NATS header with a line break in it")
     return f"NATS/1.0\r\n{lines}\r\n".encode()
