@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -182,3 +183,18 @@ def test_bad_key_is_refused(sdk: OpenAI) -> None:
 def test_nonsense_is_a_400(sdk: OpenAI, body: bytes) -> None:
     with pytest.raises(openai.BadRequestError):
         sdk.post("/chat/completions", content=body, cast_to=object)
+
+
+@pytest.mark.parametrize(("finish", "tokens"), [("refusal", 3), ("prompt_blocked", 0)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_refusal_is_a_content_filter_and_the_tier_is_named(
+    sdk: OpenAI, control: httpx.Client, stream: bool, finish: str, tokens: int
+) -> None:
+    switches = {"finish": finish, "output_tokens": 3, "service_tier": "priority"}
+    answer: Any = sdk.chat.completions.create(
+        model="m", messages=HELLO, stream=stream, tools=[WEATHER_TOOL], extra_body={"sandbox": switches}
+    )
+
+    last = list(answer)[-1] if stream else answer
+    assert (last.choices[0].finish_reason, last.service_tier) == ("content_filter", "priority")
+    assert control.get("/sandbox/calls").json()["calls"][0]["usage"]["output"] == tokens

@@ -16,6 +16,8 @@ from tt_sandbox.provider.wire import Exchange
 
 CHOICES_MAX = 128
 FINGERPRINT = "fp_sandbox"
+# Ends that OpenAI calls content_filter; the others it doesn't know, and stops.
+FILTERED = ("refusal", "recitation", "prompt_blocked")
 DONE = b"data: [DONE]\n\n"
 
 
@@ -57,6 +59,9 @@ class ChatPlan:
         if isinstance(limit, int) and len(self.tokens) + switches.reasoning_tokens > limit:
             self.tokens = self.tokens[: max(0, limit - switches.reasoning_tokens)]
             self.finish = "length"
+        if switches.finish in FILTERED:
+            self.finish, self.function = "content_filter", None
+            self.tokens = self._tokens(body) if switches.finish != "prompt_blocked" else ()
 
     def _tokens(self, body: dict[str, Any]) -> tuple[str, ...]:
         switches = self.switches
@@ -139,7 +144,7 @@ async def answer_whole(exchange: Exchange, plan: ChatPlan) -> None:
         "model": plan.model,
         "choices": choices,
         "usage": usage,
-        "service_tier": "default",
+        "service_tier": plan.switches.service_tier or "default",
         "system_fingerprint": FINGERPRINT,
     }
     if plan.switches.omit_usage:
@@ -206,7 +211,7 @@ class _Events:
     def __init__(self, plan: ChatPlan) -> None:
         self._plan = plan
         head = {"id": plan.id, "object": "chat.completion.chunk", "created": plan.created, "model": plan.model}
-        head |= {"service_tier": "default", "system_fingerprint": FINGERPRINT}
+        head |= {"service_tier": plan.switches.service_tier or "default", "system_fingerprint": FINGERPRINT}
         self._head = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
         # With include_usage every event but the last carries "usage": null.
         self._tail = b',"usage":null}\n\n' if plan.with_usage else b"}\n\n"
