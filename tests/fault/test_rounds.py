@@ -5,7 +5,7 @@ import pytest
 from tests.fault.rounds import FAULTS, plan_of, run_round
 from tests.fault.world import World
 
-SEEDS = (11, 17, 23)
+SEEDS = (11, 23)
 
 
 @pytest.mark.parametrize("number", SEEDS)
