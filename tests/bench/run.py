@@ -8,6 +8,7 @@ or an answer is not whole: then there are no figures. `--only settle` and `--onl
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -78,6 +79,8 @@ async def measure(bed: Bed, options: argparse.Namespace) -> tuple[list[Series], 
 def main() -> int:
     options = parser().parse_args()
     logging.basicConfig(level=logging.ERROR)
+    # An exception, so that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     chosen: list[str] = options.only or list(ALL_NAMES)
     billing = [name for name in BILLING_NAMES if name in chosen]
     if billing and bench_billing(billing):
