@@ -26,7 +26,7 @@ Or from Python (.venv/bin/python has the openai package):
   answer = client.chat.completions.create(model="{MODEL}", messages=[{{"role": "user", "content": "Hello"}}])
   print(answer.choices[0].message.content)
 
-Console API, documented:  {stack.console_url}/docs
+Console API, described:   {stack.console_url}/openapi.json
 What runs and its logs:   make status, make logs ({stack.folder.logs})
 To stop:                  {stop} (data stays; make reset deletes it)
 """
