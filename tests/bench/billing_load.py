@@ -13,9 +13,9 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tt_common.bus.events import event_headers
+from tt_common.bus.events import usage_headers
 from tt_common.contracts import grants as g
-from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1, UsageEvent
+from tt_common.contracts.events import UsageEvent
 from tt_common.contracts.streams import USAGE, usage_subject
 from tt_common.ids import new_event_id, new_id
 from tt_common.rating import Price, Usage, cost_nanousd
@@ -113,10 +113,7 @@ def encoded_events(accounts: Sequence[Account], opened: Sequence[OpenGrant], pri
         grant = chance.choice(opened)
         numbers[grant.epoch] += 1
         event = _event(grant, numbers[grant.epoch], price, chance)
-        headers = event_headers(
-            event.id, USAGE_V1, EDGE_SOURCE, event.account_id, event.finished_at_ms, event.traceparent
-        )
-        messages.append(Message(usage_subject(event.account_id), msgspec.json.encode(event), headers))
+        messages.append(Message(usage_subject(event.account_id), msgspec.json.encode(event), usage_headers(event)))
     return messages
 
 

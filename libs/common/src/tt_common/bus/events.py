@@ -6,6 +6,7 @@
 from typing import Any
 
 from tt_common.clock import rfc3339
+from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1, UsageEvent
 
 CONTENT_TYPE = "application/json"
 
@@ -27,3 +28,8 @@ def event_headers(
     if traceparent:
         headers["traceparent"] = traceparent
     return headers
+
+
+def usage_headers(event: UsageEvent) -> dict[str, Any]:
+    """Headers of a call's usage event."""
+    return event_headers(event.id, USAGE_V1, EDGE_SOURCE, event.account_id, event.finished_at_ms, event.traceparent)

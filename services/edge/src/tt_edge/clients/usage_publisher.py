@@ -17,10 +17,9 @@ import nats.errors
 from nats.aio.subscription import Subscription
 
 from tt_common.bus import rpc
-from tt_common.bus.events import event_headers
+from tt_common.bus.events import usage_headers
 from tt_common.bus.lean_client import LeanClient
 from tt_common.clock import monotonic_s
-from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1
 from tt_common.contracts.grants import EPOCHS_BEAT, EpochBeat, EpochBeatReply
 from tt_common.contracts.streams import usage_subject
 from tt_common.errors import DomainError
@@ -117,12 +116,10 @@ class UsagePublisher:
         token = str(self._token)
         self._in_flight[token] = entry
         entry.sent_at_s = monotonic_s()
-        headers = event_headers(
-            event.id, USAGE_V1, EDGE_SOURCE, event.account_id, event.finished_at_ms, event.traceparent
-        )
+        reply = f"{self._inbox}.{token}"
         try:
             await self._nc.publish(
-                usage_subject(event.account_id), entry.encoded, reply=f"{self._inbox}.{token}", headers=headers
+                usage_subject(event.account_id), entry.encoded, reply=reply, headers=usage_headers(event)
             )
         except (nats.errors.Error, OSError) as error:
             self._failed(token, repr(error))

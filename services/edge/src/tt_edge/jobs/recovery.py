@@ -16,9 +16,8 @@ from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
 from tt_common.bus import rpc
-from tt_common.bus.events import event_headers
+from tt_common.bus.events import usage_headers
 from tt_common.clock import monotonic_s
-from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1
 from tt_common.contracts.grants import EPOCHS_BEAT, EPOCHS_CLOSE, Ack, CloseEpoch, EpochBeat, EpochBeatReply
 from tt_common.contracts.streams import usage_subject
 from tt_common.errors import DomainError
@@ -109,8 +108,7 @@ async def _publish(js: JetStreamContext, epoch: Epoch, watermark: int) -> None:
 
 async def _publish_one(js: JetStreamContext, record: SettledRecord) -> None:
     event = record.event
-    headers = event_headers(event.id, USAGE_V1, EDGE_SOURCE, event.account_id, event.finished_at_ms, event.traceparent)
-    await js.publish(usage_subject(event.account_id), record.encoded, headers=headers)
+    await js.publish(usage_subject(event.account_id), record.encoded, headers=usage_headers(event))
 
 
 async def _beat(nc: Client, folder: Folder, epoch: Epoch) -> int:
