@@ -18,6 +18,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
+from tests.bench.credit import give_credit
 from tests.bench.processors import Processors, step_back
 from tests.bench.requests import MODEL
 from tt_common.bus.connection import connect
@@ -136,14 +137,7 @@ class Bed:
 
     async def _make_account(self) -> Account:
         account = Account(new_id("acct"), new_id("sk-bench"))
-        credit = wallets.AdjustWallet(
-            request_id=f"bench:{account.id}",
-            account_id=account.id,
-            amount_nanousd=CREDIT_NANOUSD,
-            reason="benchmark",
-            actor="bench",
-        )
-        await call(self.nc, wallets.WALLET_ADJUST, credit, wallets.WalletState, RPC_TIMEOUT_S)
+        await give_credit(self.nc, account.id, CREDIT_NANOUSD)
         record = KeyRecord(
             key_id=new_id("key"),
             account_id=account.id,

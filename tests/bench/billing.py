@@ -19,6 +19,7 @@ import psutil
 from nats.aio.client import Client
 
 from tests.bench.billing_load import ACCOUNTS, Account, WrongBooks, encoded_events, open_grants, publish_usage
+from tests.bench.credit import give_credit
 from tt_billing.consumers.usage import DURABLE
 from tt_billing.settings import MIGRATIONS_DIR
 from tt_common.bus.connection import connect
@@ -128,14 +129,7 @@ class BillingBed:
 
     async def _make_account(self) -> Account:
         account = Account(new_id("acct"), new_id("key"))
-        credit = wallets.AdjustWallet(
-            request_id=f"bench:{account.id}",
-            account_id=account.id,
-            amount_nanousd=CREDIT_NANOUSD,
-            reason="benchmark",
-            actor="bench",
-        )
-        await call(self.nc, wallets.WALLET_ADJUST, credit, wallets.WalletState, RPC_TIMEOUT_S)
+        await give_credit(self.nc, account.id, CREDIT_NANOUSD)
         return account
 
     def cpu_s(self) -> dict[str, float]:

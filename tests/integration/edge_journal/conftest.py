@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support.broker import running_broker
 from tt_common.bus.connection import connect
 from tt_common.bus.lean_client import LeanClient
 from tt_common.deploy import deploy
@@ -12,10 +13,8 @@ from tt_sandbox.stack.nats_server import EmbeddedNats
 
 @pytest.fixture
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
-    server = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    server.start()
-    yield server
-    server.stop()
+    with running_broker(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
+from tests.support.broker import running_broker
 from tt_common.bus.connection import connect
 from tt_common.contracts.nats_users import ADMIN, BILLING_USER, CONSOLE, DEPLOY, EDGE, EVENTS, USERS, NatsUser
 from tt_common.contracts.streams import BUCKETS, RECALL_SUBJECT, STREAMS, USAGE
@@ -85,10 +86,8 @@ NEVER: dict[NatsUser, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
-    server = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    server.start()
-    yield server
-    server.stop()
+    with running_broker(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture

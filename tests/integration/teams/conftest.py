@@ -8,6 +8,7 @@ import psutil
 import pytest
 from nats.aio.client import Client
 
+from tests.support.broker import running_broker
 from tests.support.product import Product
 from tt_common.bus.connection import connect
 from tt_common.deploy import deploy
@@ -29,10 +30,8 @@ def team_access(server: EmbeddedNats) -> TeamAccess:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[EmbeddedNats]:
-    server = EmbeddedNats(tmp_path / "nats")
-    server.start()
-    yield server
-    server.stop()
+    with running_broker(tmp_path / "nats") as server:
+        yield server
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from nats.aio.client import Client
 
+from tests.support.broker import running_broker
 from tt_common.bus.connection import connect
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
-    server = EmbeddedNats(tmp_path_factory.mktemp("nats"))
-    server.start()
-    yield server
-    server.stop()
+    with running_broker(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture
