@@ -39,6 +39,23 @@ class UpstreamAnswer(Protocol):
         ...
 
 
+class ReadInChunks:
+    """`read` of an answer by its `next_chunk`."""
+
+    __slots__ = ()
+
+    async def read(self: UpstreamAnswer, bytes_max: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while part := await self.next_chunk():
+            parts.append(part)
+            size += len(part)
+            if size > bytes_max:
+                self.close()
+                raise UpstreamFailure("broken", "the answer is too large")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 class UpstreamClient(Protocol):
     """One provider's pool."""
 

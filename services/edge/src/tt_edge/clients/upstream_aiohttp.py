@@ -10,7 +10,7 @@ import aiohttp
 
 from tt_common.contracts.records import ProviderRecord
 from tt_common.provider_access import parse_provider_url
-from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
+from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, UpstreamFailure, plain_header
 from tt_edge.clients.request_head import clean_headers
 
 CONNECTIONS_MAX: Final = 4096
@@ -18,7 +18,7 @@ KEEPALIVE_S: Final = 30.0
 READ_BYTES: Final = 64 * 1024
 
 
-class AiohttpAnswer:
+class AiohttpAnswer(ReadInChunks):
     """See `answers.UpstreamAnswer`."""
 
     __slots__ = ("_response", "content_type", "request_id", "status")
@@ -28,17 +28,6 @@ class AiohttpAnswer:
         self.status = response.status
         self.content_type = plain_header(response.headers.get("content-type", "application/json"))
         self.request_id = plain_header(response.headers.get("x-request-id", ""))
-
-    async def read(self, bytes_max: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while part := await self.next_chunk():
-            parts.append(part)
-            size += len(part)
-            if size > bytes_max:
-                self.close()
-                raise UpstreamFailure("broken", "the answer is too large")
-        return b"".join(parts)
 
     async def next_chunk(self) -> bytes:
         try:

@@ -5,7 +5,7 @@ from typing import Final
 
 from tt_common.contracts.records import ProviderRecord
 from tt_common.provider_access import parse_provider_url
-from tt_edge.clients.answers import LEFTOVER_S, UpstreamFailure, plain_header
+from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, plain_header
 from tt_edge.clients.http1 import HttpConnection
 from tt_edge.clients.http1_pool import HttpPool
 from tt_edge.clients.request_head import clean_headers
@@ -16,7 +16,7 @@ JOINED_BYTES_MAX: Final = 32 * 1024
 """Up to here copying a body behind its head is cheaper than writing twice."""
 
 
-class Http1Answer:
+class Http1Answer(ReadInChunks):
     """See `answers.UpstreamAnswer`. It lets go of the connection at the end of the body: from then on that is another call's."""
 
     __slots__ = ("_between_s", "_connection", "content_type", "request_id", "status")
@@ -31,17 +31,6 @@ class Http1Answer:
 
     def __del__(self) -> None:
         self.close()  # nobody can read it any more: the connection must not stay taken
-
-    async def read(self, bytes_max: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while data := await self.next_chunk():
-            parts.append(data)
-            size += len(data)
-            if size > bytes_max:
-                self.close()
-                raise UpstreamFailure("broken", "the answer is too large")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def next_chunk(self) -> bytes:
         if self._connection is None:
