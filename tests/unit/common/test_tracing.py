@@ -1,5 +1,7 @@
 """Trace context by hand, what is sampled, and what becomes of it in spans."""
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ CALLS = 20_000
 
 def recording(ratio: float = 1.0) -> tuple[Tracing, InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
-    return Tracing(ratio, SdkSink("test", SimpleSpanProcessor(exporter))), exporter
+    return Tracing(ratio, SdkSink("test", SimpleSpanProcessor(exporter), exporter)), exporter
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_of_calls_without_a_context_the_ratio_is_sampled() -> None:
 @pytest.mark.parametrize("ratio", [-0.1, 1.1])
 def test_a_ratio_beyond_0_to_1_is_refused(ratio: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        Tracing(ratio, SdkSink("test", SimpleSpanProcessor(InMemorySpanExporter())))
+        recording(ratio)
 
 
 def test_without_a_collector_nothing_is_sampled_but_the_callers_context_goes_on() -> None:
@@ -139,6 +141,7 @@ def test_a_batch_links_to_its_senders_and_is_seen_in_each_of_their_traces() -> N
 def test_a_collector_that_is_away_delays_no_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("TT_TRACE_RATIO", "1")
+    others = set(threading.enumerate())
     tracing = tracing_of("test")
     span = tracing.span("x", "server", tracing.begin(None), 1)
     assert span is not None
@@ -148,3 +151,4 @@ def test_a_collector_that_is_away_delays_no_shutdown(monkeypatch: pytest.MonkeyP
     tracing.close()
 
     assert monotonic_s() - began_s < CLOSE_S + 1
+    assert set(threading.enumerate()) <= others, "it still retries after its process was done with it"

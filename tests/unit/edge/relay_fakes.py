@@ -136,6 +136,7 @@ class Relay:
                 await relay_stream(self.gateway, exchange, self.call, reached)
         finally:
             exchange.end()
+            self.journal.close()
         [event] = self.events
         assert self.journal.open_calls == 0
         return event

@@ -10,7 +10,7 @@ from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -18,6 +18,7 @@ from tt_common.telemetry.context import TraceContext
 from tt_common.telemetry.tracing import Kind, Span
 
 CLOSE_S: Final = 2.0
+_GIVE_UP_S: Final = 0.5
 _SCOPE: Final = InstrumentationScope("tokentally")
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _KINDS: Final[dict[Kind, SpanKind]] = {
@@ -30,10 +31,11 @@ _KINDS: Final[dict[Kind, SpanKind]] = {
 
 
 class SdkSink:
-    """Hands spans to an SDK span processor."""
+    """Hands spans to an SDK span processor, and owns its exporter."""
 
-    def __init__(self, service: str, processor: SpanProcessor) -> None:
+    def __init__(self, service: str, processor: SpanProcessor, exporter: SpanExporter) -> None:
         self._processor = processor
+        self._exporter = exporter
         self._resource = Resource.create({"service.name": service, "service.instance.id": f"{service}-{os.getpid()}"})
 
     def take(self, span: Span) -> None:
@@ -61,6 +63,9 @@ class SdkSink:
         closing = threading.Thread(target=self._processor.shutdown, daemon=True)
         closing.start()
         closing.join(CLOSE_S)
+        if closing.is_alive():
+            self._exporter.shutdown()
+            closing.join(_GIVE_UP_S)
 
 
 def otlp_sink(service: str) -> SdkSink:
@@ -70,7 +75,8 @@ def otlp_sink(service: str) -> SdkSink:
 
     # While the collector is away the SDK warns of every retry; its one error for each batch that it drops is enough.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
-    return SdkSink(service, BatchSpanProcessor(OTLPSpanExporter()))
+    exporter = OTLPSpanExporter()
+    return SdkSink(service, BatchSpanProcessor(exporter), exporter)
 
 
 def _span_context(trace_id: str, span_id: str) -> SpanContext:
