@@ -104,6 +104,50 @@ async def test_a_limited_key_asks_for_what_the_next_seconds_need_and_not_for_eac
     assert max(change.want.tokens for change in billing.changes) in range(500, 1_101)
 
 
+@pytest.mark.parametrize("terms", [{"requests_per_minute": 6_000}, {"tokens_per_minute": 60_000}])
+async def test_a_limits_next_slice_is_fetched_in_the_background_at_a_fifth_left(terms: dict[str, int]) -> None:
+    # given a limited key that has called ten times a second for a while
+    billing = BillingModel(10**9)
+    billing.extra = 10**6
+    clock = Clock()
+    keeper = billing.keeper(clock)
+    for _ in range(30):
+        clock.added_s += 0.1
+        hold = await reserve(keeper, 1, **terms)
+    changes = len(billing.changes)
+    billing.before_reply.clear()
+
+    # when billing is slow, until a fifth of the slice is left
+    while len(billing.changes) == changes:
+        async with asyncio.timeout(0.5):  # no call waits
+            hold = await reserve(keeper, 1, **terms)
+        await settled_down()
+
+    # then one more slice was asked for, by no need, while there was still room
+    assert billing.changes[-1].need == NO_SLICES
+    assert billing.changes[-1].want.requests > 0 or billing.changes[-1].want.tokens > 0
+    assert hold.grant.missing_slices(10, clock()) == NO_SLICES
+    billing.before_reply.set()
+    await settled_down()
+    assert len(billing.changes) == changes + 1
+
+
+async def test_a_refresh_that_brought_nothing_is_not_tried_by_every_call() -> None:
+    # given a wallet that has no more than the key's grant
+    billing = BillingModel(1_000)
+    billing.extra = 900
+    keeper = billing.keeper()
+    await reserve(keeper, 100)
+
+    # when calls use up the last fifth of it
+    for _ in range(100):
+        await reserve(keeper, 1 if _ else 750)
+        await settled_down()
+
+    # then billing was asked for more once
+    assert [change.need_nanousd for change in billing.changes] == [100, 0]
+
+
 async def test_a_key_without_limits_asks_for_no_slices() -> None:
     billing = BillingModel(1_000_000)
     keeper = billing.keeper()

@@ -5,9 +5,15 @@ answer of billing may cross. Invariant: granted - given back >= spent + reserved
 of a rate limit is used only inside the window it was cut from.
 """
 
+from typing import Final
+
 import msgspec
 
 from tt_common.contracts.grants import GrantReply, KeyTerms, ShrinkGrant, Slices
+
+REFRESH_SHARE: Final = 0.2
+FRUITLESS_S: Final = 1.0
+"""A change that brought nothing more is not tried again at once."""
 
 
 class Hold:
@@ -45,6 +51,9 @@ class Grant:
         "key",
         "last_used_at",
         "limits_remaining",
+        "low_requests",
+        "low_tokens",
+        "refresh_not_before",
         "reserved_nanousd",
         "revision",
         "soft_expires_at",
@@ -78,6 +87,9 @@ class Grant:
         self.granted = Slices()
         self.back = Slices()
         self.limits_remaining = Slices()
+        self.low_requests = 0
+        self.low_tokens = 0
+        self.refresh_not_before = 0.0
         self.used_requests = 0
         self.used_tokens = 0
         self.in_use = 0
@@ -95,6 +107,28 @@ class Grant:
     def opened(self) -> bool:
         """Whether billing has ever answered for it."""
         return self.soft_ttl_s > 0
+
+    def wants_refresh(self, now: float) -> bool:
+        """A fifth is left of the money or of a slice of the last change: time to ask for more before a call has to wait for it."""
+        if self.changing or now < self.refresh_not_before:
+            return False
+        return (
+            self.free_nanousd < self.chunk_nanousd * REFRESH_SHARE
+            or self.requests_are_low(now)
+            or self.tokens_are_low(now)
+        )
+
+    def requests_are_low(self, now: float) -> bool:
+        """Of this window's slice of requests a fifth is left."""
+        if not self.low_requests or now >= self.window_ends_at:
+            return False
+        return self.granted.requests - self.back.requests - self.used_requests < self.low_requests
+
+    def tokens_are_low(self, now: float) -> bool:
+        """Of this window's slice of tokens a fifth is left."""
+        if not self.low_tokens or now >= self.window_ends_at:
+            return False
+        return self.granted.tokens - self.back.tokens - self.used_tokens < self.low_tokens
 
     def slices_in_hand(self) -> Slices:
         """What this grant has of the key's limits; requests and tokens only mean something inside the window."""
@@ -171,7 +205,8 @@ class Grant:
 
     def apply(self, reply: GrantReply, sent_at: float) -> None:
         """Take over billing's state after a change. Expiries count from when the request was sent."""
-        self.chunk_nanousd = max(reply.granted_nanousd - self.granted_nanousd, 0) or self.chunk_nanousd
+        gained_nanousd = max(reply.granted_nanousd - self.granted_nanousd, 0)
+        self.chunk_nanousd = gained_nanousd or self.chunk_nanousd
         self.granted_nanousd = max(self.granted_nanousd, reply.granted_nanousd)
         self.available_nanousd = reply.available_nanousd
         self.soft_ttl_s = reply.soft_ttl_s
@@ -182,7 +217,16 @@ class Grant:
             self.used_requests = self.used_tokens = 0
             self.granted = Slices(concurrency=self.granted.concurrency)
             self.back = Slices(concurrency=self.back.concurrency)
+            self.low_requests = self.low_tokens = 0
         self.window_ends_at = sent_at + reply.window_remaining_s
+        gained_requests = reply.slices.requests - self.granted.requests
+        gained_tokens = reply.slices.tokens - self.granted.tokens
+        if gained_requests > 0 and self.key.requests_per_minute is not None:
+            self.low_requests = int(gained_requests * REFRESH_SHARE)
+        if gained_tokens > 0 and self.key.tokens_per_minute is not None:
+            self.low_tokens = int(gained_tokens * REFRESH_SHARE)
+        if gained_nanousd <= 0 and gained_requests <= 0 and gained_tokens <= 0:
+            self.refresh_not_before = sent_at + FRUITLESS_S
         self.granted = Slices(
             requests=max(self.granted.requests, reply.slices.requests),
             tokens=max(self.granted.tokens, reply.slices.tokens),

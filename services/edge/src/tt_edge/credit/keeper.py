@@ -15,8 +15,8 @@ from tt_common.errors import DomainError
 from tt_common.telemetry.context import TraceContext
 from tt_common.telemetry.tallies import Distribution
 from tt_edge.clients.billing import BillingClient
-from tt_edge.credit.grants import Grant, Hold, Need
-from tt_edge.credit.line import REFRESH_SHARE, CreditContext, KeyCredit
+from tt_edge.credit.grants import REFRESH_SHARE, Grant, Hold, Need
+from tt_edge.credit.line import CreditContext, KeyCredit
 
 log = logging.getLogger(__name__)
 

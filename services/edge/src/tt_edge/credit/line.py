@@ -24,7 +24,6 @@ from tt_edge.domain.refusals import billing_unavailable
 
 log = logging.getLogger(__name__)
 
-REFRESH_SHARE: Final = 0.2
 RETRY_S: Final = 0.1
 ANSWER_WAIT_S_MAX: Final = 2.0
 WAITERS_MAX: Final = 10_000
@@ -89,7 +88,7 @@ class KeyCredit:
         if grant is not None and not self._waiters:
             hold = grant.reserve(hold_id, need.nanousd, need.tokens, now)
             if hold is not None:
-                if grant.free_nanousd < grant.chunk_nanousd * REFRESH_SHARE and not grant.changing:
+                if grant.wants_refresh(now):
                     self._context.spawn(self.refresh(grant))
                 return hold
         return await self._wait(hold_id, need, now, trace)
@@ -241,7 +240,7 @@ class KeyCredit:
             need=need,
             queued_nanousd=sum(waiter.need.nanousd for waiter in queued),
             want_nanousd=max(0, self.demand.want_nanousd(context.clock()) - max(grant.free_nanousd, 0)),
-            want=self._want_slices(need, queued),
+            want=self._want_slices(grant, need, queued),
             granted_seen_nanousd=grant.granted_nanousd,
         )
         grant.changing = True
@@ -254,15 +253,16 @@ class KeyCredit:
             grant.changing = False
         grant.apply(reply, sent_at)
 
-    def _want_slices(self, need: Slices, queued: Sequence[_Waiter]) -> Slices:
-        """For those that wait, and where a limit's slice is used up, for what is to be expected: billing gives at most a share of what is
-        left and recalls what is not used. Otherwise every call of a limited key would wait for one of its own.
+    def _want_slices(self, grant: Grant, need: Slices, queued: Sequence[_Waiter]) -> Slices:
+        """For those that wait, and where a limit's slice is used up or nearly, for what is to be expected: billing gives at most a share of
+        what is left and recalls what is not used. Otherwise every call of a limited key would wait for one of its own.
         """
-        expected = self.demand.want_slices(self._context.clock())
+        now = self._context.clock()
+        expected = self.demand.want_slices(now)
         tokens = sum(waiter.need.tokens for waiter in queued)
         return Slices(
-            requests=max(len(queued), expected.requests if need.requests else 0),
-            tokens=max(tokens, expected.tokens if need.tokens else 0),
+            requests=max(len(queued), expected.requests if need.requests or grant.requests_are_low(now) else 0),
+            tokens=max(tokens, expected.tokens if need.tokens or grant.tokens_are_low(now) else 0),
             concurrency=len(queued),
         )
 
