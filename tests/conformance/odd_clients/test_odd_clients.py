@@ -1,0 +1,178 @@
+"""What desktop and coding clients really send, from public issue threads: every case of `cases/` against the running product."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.conformance.odd_clients.corpus import Case, filled, load
+from tests.support.console import ApiKey
+from tests.support.product import Product
+from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
+
+PROTOCOLS_SERVED: Final = frozenset({"openai"})
+"""What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
+that dialect, and ANSWERS what it says."""
+
+FIRST_PATHS: Final = {
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/any:generateContent",
+    "responses": "/v1/responses",
+    "images": "/v1/images/generations",
+    "audio": "/v1/audio/speech",
+}
+"""Where each need is first seen to be served."""
+
+_USAGE: Final = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+_HEAD: Final = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": "vendor/some-model"}
+_WHOLE: Final = {
+    **_HEAD,
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "pong"}, "finish_reason": "stop"}],
+    "usage": _USAGE,
+}
+_CHUNKS: Final = (
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "pong"}, "finish_reason": None}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": _USAGE},
+)
+_VECTORS: Final = {
+    "object": "list",
+    "model": "vendor/some-model",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+    "usage": {"prompt_tokens": 2, "total_tokens": 2},
+}
+
+
+def _events(*chunks: dict[str, Any]) -> bytes:
+    events = [json.dumps({**_HEAD, "object": "chat.completion.chunk", **chunk}) for chunk in chunks]
+    return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
+
+
+ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
+    "openai": (json.dumps(_WHOLE).encode(), _events(*_CHUNKS)),
+}
+"""By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
+
+CASES: Final = {name: case for name, case in load().items() if case.needs is None or case.needs in PROTOCOLS_SERVED}
+
+
+@pytest.fixture(scope="module")
+def models(product: Product, scripted: ScriptedProvider, scripted_model: str) -> dict[str, str]:
+    """A model by dialect of its provider; the one for embeddings apart."""
+    route = {"provider": "scripted", "upstream_model": "vendor/some-model"}
+    return {
+        "openai": scripted_model,
+        "embeddings": product.new_model(routes=[route], kind="embedding", output_usd="0"),
+    }
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False, timeout=10.0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_odd_request(
+    name: str,
+    product: Product,
+    key: ApiKey,
+    scripted: ScriptedProvider,
+    models: dict[str, str],
+    http: httpx.Client,
+) -> None:
+    # given
+    case = CASES[name]
+    embeds = case.path.endswith("/embeddings")
+    words = {"key": key.plaintext, "model": models["embeddings" if embeds else case.dialect]}
+    _prepare(scripted, case, embeds)
+
+    # when
+    answer = http.request(
+        case.method,
+        product.stack.edge_urls[0] + filled(case.path, words),
+        headers={header: filled(value, words) for header, value in case.headers.items()},
+        content=case.content(words) if case.method == "POST" else None,
+    )
+
+    # then
+    assert answer.status_code == case.expect.status, f"{case.why} But: {answer.text}"
+    _check_answer(case, answer)
+    sent = list(scripted.requests)
+    assert len(sent) == case.provider_calls
+    for request in sent:
+        _check_sent(case, request, words)
+
+
+@pytest.mark.parametrize("need", sorted(FIRST_PATHS.keys() - PROTOCOLS_SERVED))
+def test_cases_wait_only_for_what_is_not_served(need: str, product: Product, http: httpx.Client) -> None:
+    answer = http.post(product.stack.edge_urls[0] + FIRST_PATHS[need])
+
+    assert answer.status_code in (404, 405), f"the edge serves {FIRST_PATHS[need]}: add {need!r} to PROTOCOLS_SERVED"
+
+
+def _prepare(scripted: ScriptedProvider, case: Case, embeds: bool) -> None:
+    scripted.requests.clear()
+    whole, stream = ANSWERS[case.dialect]
+    if embeds:
+        scripted.answer(json.dumps(_VECTORS).encode())
+    elif case.expect.stream:
+        scripted.answer(stream, content_type=EVENT_STREAM)
+    else:
+        scripted.answer(whole, content_type=JSON)
+
+
+def _check_answer(case: Case, answer: httpx.Response) -> None:
+    expect = case.expect
+    kind = EVENT_STREAM if expect.stream else JSON
+    assert answer.headers["content-type"].partition(";")[0] == kind
+    if expect.stream:
+        assert "pong" in answer.text
+        return
+    body = answer.json()
+    for pointer, value in expect.answer.items():
+        assert _at(body, pointer) == value, pointer
+    for pointer, pattern in expect.answer_matches.items():
+        assert re.fullmatch(pattern, str(_at(body, pointer))), pointer
+    if expect.status >= 400:
+        error = body["error"]
+        assert all(words in error["message"] for words in expect.message_has), error["message"]
+        assert expect.param is None or error["param"] == expect.param
+        assert expect.code is None or error["code"] == expect.code
+
+
+def _check_sent(case: Case, request: Request, words: dict[str, str]) -> None:
+    """What reached the provider. Never the caller's key."""
+    expect = case.expect
+    got = json.loads(request.body)
+    text = json.dumps(got, separators=(",", ":"), ensure_ascii=False)
+    assert words["key"] not in f"{request.headers} {text}"
+    if expect.untouched:
+        wanted = json.loads(case.content(words).removeprefix(b"\xef\xbb\xbf"))
+        assert _without_ours(got) == _without_ours(wanted)
+    for pointer, value in expect.provider_gets.items():
+        assert _at(got, pointer) == value, pointer
+    for pointer, pattern in expect.provider_matches.items():
+        assert re.fullmatch(pattern, str(_at(got, pointer))), pointer
+    assert [pointer for pointer in expect.provider_lacks if _at(got, pointer) is not None] == []
+    assert [words for words in expect.provider_has if words not in text] == []
+    assert [words for words in expect.provider_has_not if words in text] == []
+
+
+def _without_ours(body: dict[str, Any]) -> dict[str, Any]:
+    """Without what the gateway must change: the model's name, and that streams report their usage."""
+    return {name: value for name, value in body.items() if name not in ("model", "stream_options")}
+
+
+def _at(value: Any, pointer: str) -> Any:
+    """What a JSON pointer names, or None."""
+    for name in pointer.split("/")[1:]:
+        if isinstance(value, list):
+            value = value[int(name)] if name.isdigit() and int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
+    return value
