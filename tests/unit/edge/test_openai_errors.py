@@ -147,13 +147,20 @@ def test_any_other_refusal_of_a_provider_gets_openais_shape(body: bytes, message
         ("/models", "/v1/models"),
         ("/v1/chat/completions/", "/v1/chat/completions"),
         ("/v1/v1/models/gpt-4o", "/v1/models/gpt-4o"),
+        ("/v1//chat/completions", "/v1/chat/completions"),
+        ("//v1/models", "/v1/models"),
+        ("/v1/chat/completions/chat/completions", "/v1/chat/completions"),
+        ("/v2/chat/completions", "/v1/chat/completions"),
+        ("/v1beta/openai/embeddings", "/v1/embeddings"),
+        ("/openai/deployments/gpt-4o/chat/completions", "/v1/chat/completions"),
+        ("/models/vendor/name", "/v1/models/vendor/name"),
     ],
 )
 def test_a_wrong_path_is_told_the_right_one(path: str, meant: str) -> None:
     assert f"The path is {meant};" in not_found_message("POST", path)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v2/chat/completions", "/chat"])
+@pytest.mark.parametrize("path", ["/", "//", "/v1", "/v1/", "/chat", "/completions", "/api/tags"])
 def test_any_other_path_gets_the_list(path: str) -> None:
     message = not_found_message("GET", path)
     assert "The path is" not in message

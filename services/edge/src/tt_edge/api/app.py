@@ -88,11 +88,13 @@ def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check], metric
 
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 405 or request.url.path in PARSERS:
+        path = request.url.path
+        if error.status_code == 405 or path in PARSERS:
+            right = "POST" if path in PARSERS else "GET"
             return error_response(
-                DomainError("method_not_allowed", f"{request.method} is not allowed on {request.url.path}; use POST.")
+                DomainError("method_not_allowed", f"{request.method} is not allowed on {path}; use {right}.")
             )
-        return error_response(DomainError("not_found", not_found_message(request.method, request.url.path)))
+        return error_response(DomainError("not_found", not_found_message(request.method, path)))
 
     return app
 
@@ -103,11 +105,18 @@ def error_response(error: DomainError) -> Response:
 
 
 def not_found_message(method: str, path: str) -> str:
-    """Names the path that was probably meant: one `/v1` too few or too many are the usual mistakes."""
-    bare = path.rstrip("/")
-    while bare.startswith("/v1/") or bare == "/v1":
-        bare = bare[3:]
-    meant = f"/v1{bare}"
-    if bare and (meant in KNOWN_PATHS or bare.startswith("/models/")):
-        return f"There is no {method} {path}. The path is {meant}; the base URL ends with one /v1."
+    """Names the path that was probably meant: one `/v1` too few or too many, another vendor's prefix, a slash twice."""
+    parts = [part for part in path.split("/") if part]
+    for known in KNOWN_PATHS:
+        endpoint = known.split("/")[2:]
+        if parts[-len(endpoint) :] == endpoint:
+            return _meant(method, path, known)
+    while parts and parts[0] == "v1":
+        parts.pop(0)
+    if parts and parts[0] == "models":
+        return _meant(method, path, "/".join(["/v1", *parts]))
     return f"There is no {method} {path}. Paths: {', '.join(KNOWN_PATHS)}."
+
+
+def _meant(method: str, path: str, meant: str) -> str:
+    return f"There is no {method} {path}. The path is {meant}; the base URL ends with one /v1."
