@@ -82,6 +82,22 @@ def test_nonsense_is_an_invalid_request_and_no_crash(body: bytes) -> None:
         assert caught.value.code == "invalid_request"
 
 
+def test_a_byte_order_mark_before_the_json_is_ignored() -> None:
+    request = parse_chat(b"\xef\xbb\xbf" + chat())
+
+    assert json.loads(build(request, "gpt-4o-mini", None)) == json.loads(chat())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(b"cut \\ud83d", True), (b"cut \\uD83D and more", True), (b"whole \\ud83d\\ude00 \\x", False)]
+)
+def test_a_client_that_cut_an_emoji_in_two_is_told_so(text: bytes, told: bool) -> None:
+    with pytest.raises(DomainError) as caught:
+        parse_chat(b'{"model":"x","messages":[{"role":"user","content":"' + text + b'"}]}')
+
+    assert ("half of a surrogate pair" in caught.value.message) == told
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused_politely(body: bytes) -> None:
     with pytest.raises(DomainError) as caught:
@@ -146,6 +162,7 @@ def test_stream_options_are_merged_and_usage_is_always_asked_for() -> None:
         ({"max_completion_tokens": 900}, 900, {"max_completion_tokens": 300}),
         ({"max_tokens": None, "max_completion_tokens": 900}, 900, {"max_tokens": None, "max_completion_tokens": 300}),
         ({"max_tokens": 10**15}, OUTPUT_LIMIT_MAX, {"max_tokens": 300}),
+        ({"max_tokens": 1000, "max_completion_tokens": 900}, 1000, {"max_tokens": 300, "max_completion_tokens": 300}),
     ],
 )
 def test_the_clients_output_limit_is_read_and_lowered_where_it_stands(
@@ -170,7 +187,10 @@ def test_everything_that_costs_input_is_counted() -> None:
     assert tokens(messages=[{"role": "user", "content": word}]) > plain + 200
     assert tokens(messages=[{"role": "user", "content": [{"type": "text", "text": word}]}]) > plain + 200
     assert tokens(messages=[{"role": "assistant", "tool_calls": [{"function": {"arguments": word}}]}]) > 200
+    assert tokens(messages=[{"role": "assistant", "function_call": {"arguments": word}}]) > 200
+    assert tokens(messages=[{"role": "assistant", "content": "x", "reasoning_content": word}]) > 200
     assert tokens(tools=[{"type": "function", "function": {"name": "f", "description": word}}]) > plain + 200
+    assert tokens(functions=[{"name": "f", "description": word}]) > plain + 200
     assert tokens(response_format={"type": "json_schema", "json_schema": {"description": word}}) > plain + 200
     assert tokens(messages=[image]) > 1_600
     assert tokens(messages=MESSAGES * 10) > plain * 3
@@ -190,3 +210,13 @@ def test_any_other_embedding_input_is_named(value: Any) -> None:
     with pytest.raises(DomainError) as caught:
         parse_embeddings(json.dumps({"model": "e", "input": value}).encode())
     assert caught.value.data["param"] == "input"
+
+
+def test_a_small_limit_beside_a_large_one_hides_no_output_from_the_hold() -> None:
+    # given two limits, of which the provider may heed either
+    request = parse_chat(chat(max_completion_tokens=1, max_tokens=9_000))
+
+    # then the larger one is reckoned with, and where it must be lowered the smaller one stays
+    assert request.demand.output_limit == 9_000
+    built = json.loads(build(request, "m", 300))
+    assert (built["max_completion_tokens"], built["max_tokens"]) == (1, 300)

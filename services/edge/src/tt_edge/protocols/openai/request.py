@@ -3,6 +3,7 @@
 A body is a dict of raw JSON values, so unknown and future fields pass through untouched; `build` changes only what the gateway must change.
 """
 
+import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,9 +15,16 @@ from tt_edge.domain.tokens import count_prompt_tokens
 
 CHOICES_MAX: Final = 128
 OUTPUT_LIMIT_MAX: Final = 10_000_000
+LIMIT_FIELD: Final = "max_completion_tokens"
 MESSAGE_OVERHEAD_TOKENS: Final = 4
 IMAGE_TOKENS: Final = 1_600
 """What a hold assumes for one image: about a 1024 x 1024 picture in high detail. The provider's usage settles."""
+
+COUNTED_BESIDE_CONTENT: Final = ("tool_calls", "reasoning_content", "function_call")
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""Some clients put it before their JSON; it means nothing in UTF-8."""
+HALF_AN_EMOJI: Final = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 
 RawFields = dict[str, msgspec.Raw]
 
@@ -32,19 +40,20 @@ class _Known(msgspec.Struct):
     max_completion_tokens: int | None = None
     messages: Any = None
     tools: msgspec.Raw = msgspec.Raw()
+    functions: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
     input: Any = None
 
 
 class OpenAIRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed request. `wants_usage_chunk`: the client asked for `stream_options.include_usage`."""
+    """A parsed request. `wants_usage_chunk`: the client asked for `stream_options.include_usage`. `limits`: the output limits by field."""
 
     kind: Literal["chat", "embedding"]
     model: str
     stream: bool
     wants_usage_chunk: bool
     demand: Demand
-    limit_field: str
+    limits: dict[str, int]
     fields: RawFields
     stream_options: dict[str, Any]
 
@@ -61,7 +70,7 @@ def parse_chat(body: bytes) -> OpenAIRequest:
     choices = known.n if known.n is not None else 1
     if not 1 <= choices <= CHOICES_MAX:
         raise invalid_request(f"'n' must be between 1 and {CHOICES_MAX}.", "n")
-    limit_field, limit = _output_limit(known)
+    limits = _output_limits(known)
     stream_options = known.stream_options or {}
     if stream_options and not known.stream:
         raise invalid_request("'stream_options' is only allowed when 'stream' is true.", "stream_options")
@@ -70,8 +79,8 @@ def parse_chat(body: bytes) -> OpenAIRequest:
         model=known.model,
         stream=bool(known.stream),
         wants_usage_chunk=stream_options.get("include_usage") is True,
-        demand=Demand(input_tokens=_prompt_tokens(known), output_limit=limit, choices=choices),
-        limit_field=limit_field,
+        demand=Demand(input_tokens=_prompt_tokens(known), output_limit=_most(limits), choices=choices),
+        limits=limits,
         fields=fields,
         stream_options=stream_options,
     )
@@ -86,7 +95,7 @@ def parse_embeddings(body: bytes) -> OpenAIRequest:
         stream=False,
         wants_usage_chunk=False,
         demand=Demand(input_tokens=_embedding_tokens(known.input), output_limit=None, choices=1),
-        limit_field="",
+        limits={},
         fields=fields,
         stream_options={},
     )
@@ -99,23 +108,30 @@ def build(request: OpenAIRequest, upstream_model: str, output_limit: int | None)
     if request.stream:
         fields["stream_options"] = msgspec.Raw(msgspec.json.encode({**request.stream_options, "include_usage": True}))
     if output_limit is not None:
-        fields[request.limit_field] = msgspec.Raw(str(output_limit).encode())
+        for name, limit in (request.limits or {LIMIT_FIELD: OUTPUT_LIMIT_MAX}).items():
+            fields[name] = msgspec.Raw(str(min(limit, output_limit)).encode())
     return msgspec.json.encode(fields)
 
 
 def _decode(body: bytes) -> tuple[RawFields, _Known]:
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         fields = _fields_decoder.decode(body)
         known = _known_decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _named(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_request(f"The body is not valid JSON: {error}.") from None
+        raise _not_json(body, error) from None
     except RecursionError:
         raise invalid_request("The body is nested too deeply.") from None
     if not known.model:
         raise invalid_request("You must provide a 'model'.", "model")
     return fields, known
+
+
+def _not_json(body: bytes, error: Exception) -> DomainError:
+    cut = " It holds half of a surrogate pair: a client cut an emoji in two." if HALF_AN_EMOJI.search(body) else ""
+    return invalid_request(f"The body is not valid JSON: {error}.{cut}")
 
 
 def _named(error: msgspec.ValidationError) -> DomainError:
@@ -129,14 +145,19 @@ def _named(error: msgspec.ValidationError) -> DomainError:
     return invalid_request(f"Invalid value for '{field}': {message}.", field)
 
 
-def _output_limit(known: _Known) -> tuple[str, int | None]:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value: int | None = getattr(known, name)
+def _output_limits(known: _Known) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for name, value in ((LIMIT_FIELD, known.max_completion_tokens), ("max_tokens", known.max_tokens)):
         if value is not None:
             if value < 1:
                 raise invalid_request(f"'{name}' must be at least 1.", name)
-            return name, min(value, OUTPUT_LIMIT_MAX)
-    return "max_completion_tokens", None
+            limits[name] = value
+    return limits
+
+
+def _most(limits: dict[str, int]) -> int | None:
+    """The output to reckon with: which of two limits counts differs from provider to provider."""
+    return min(max(limits.values()), OUTPUT_LIMIT_MAX) if limits else None
 
 
 def _prompt_tokens(known: _Known) -> int:
@@ -147,9 +168,10 @@ def _prompt_tokens(known: _Known) -> int:
         if not isinstance(message, dict):
             raise invalid_request("Every item of 'messages' must be an object.", "messages")
         extra += _collect_content(message.get("content"), texts)
-        if tool_calls := message.get("tool_calls"):
-            texts.append(_text(tool_calls))
-    for raw in (known.tools, known.response_format):
+        for name in COUNTED_BESIDE_CONTENT:
+            if value := message.get(name):
+                texts.append(_text(value))
+    for raw in (known.tools, known.functions, known.response_format):
         if text := bytes(raw).decode(errors="replace"):
             texts.append(text)
     return count_prompt_tokens(texts) + extra
