@@ -27,6 +27,7 @@ class Expected(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_def
     untouched: bool = False
     provider_gets: dict[str, Any] = {}
     provider_matches: dict[str, str] = {}
+    provider_same: list[tuple[str, str]] = []
     provider_lacks: list[str] = []
     provider_has: list[str] = []
     provider_has_not: list[str] = []

@@ -158,6 +158,8 @@ def _check_sent(case: Case, request: Request, words: dict[str, str]) -> None:
         assert _at(got, pointer) == value, pointer
     for pointer, pattern in expect.provider_matches.items():
         assert re.fullmatch(pattern, str(_at(got, pointer))), pointer
+    for one, other in expect.provider_same:
+        assert _at(got, one) == _at(got, other), (one, other)
     assert [pointer for pointer in expect.provider_lacks if _at(got, pointer) is not None] == []
     assert [words for words in expect.provider_has if words not in text] == []
     assert [words for words in expect.provider_has_not if words in text] == []
