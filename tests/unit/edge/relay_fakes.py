@@ -16,7 +16,9 @@ from tt_edge.clients.idempotency import Claimed, Record
 from tt_edge.crash_points import never
 from tt_edge.journal.folders import claim
 from tt_edge.journal.journal import Journal
+from tt_edge.protocols.endpoints import ENDPOINTS
 from tt_edge.protocols.exchange import Exchange
+from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat
 from tt_edge.usecases.gateway import Call, Gateway
 from tt_edge.usecases.reach_provider import Reached
@@ -99,7 +101,7 @@ class Relay:
         self.journal = Journal(claim(folder), 64 * 1024, 2 * 1024)
         self.events: list[UsageEvent] = []
         self.answers = KeptAnswers()
-        self.call = Call("/v1/chat/completions")
+        self.call = Call(ENDPOINTS["/v1/chat/completions"])
         self.call.key, self.call.request = key(), parse_chat(BODY)
         self.call.model = model(hold_output_tokens=hold_output_tokens)
         self.call.price = price(Rates(output=OUTPUT_TOKEN_NANOUSD * 1_000_000))
@@ -132,7 +134,9 @@ class Relay:
         upstream = cast("UpstreamAnswer", provider)
         try:
             async with asyncio.timeout(5):
-                reached = Reached(200, "text/event-stream", first, None, upstream, is_stream=True)
+                assert self.call.request is not None
+                bridge = OPENAI.bridge(self.call.request, "openai", self.call.id)
+                reached = Reached(200, "text/event-stream", first, None, upstream, bridge, is_stream=True)
                 await relay_stream(self.gateway, exchange, self.call, reached)
         finally:
             exchange.end()

@@ -9,15 +9,8 @@ from tt_common.errors import DomainError
 from tt_edge.api.app import not_found_message
 from tt_edge.domain import refusals
 from tt_edge.journal.journal import JournalFull
-from tt_edge.protocols.openai.errors import (
-    REFUSAL_CHARS_MAX,
-    error_body,
-    error_event,
-    error_headers,
-    error_message,
-    error_status,
-    refusal_body,
-)
+from tt_edge.protocols.errors import REFUSAL_CHARS_MAX, error_headers, error_message, error_status
+from tt_edge.protocols.openai.errors import error_body, error_event, refusal_body
 
 STATUSES = {
     "invalid_request": 400,

@@ -13,7 +13,8 @@ from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
 
 from tt_common.rating import Usage
-from tt_edge.protocols.openai.stream import FRAME_BYTES_MAX, FrameSplitter, FrameTooLarge, StreamTap
+from tt_edge.protocols.openai.stream import StreamTap
+from tt_edge.protocols.sse import FRAME_BYTES_MAX, FrameSplitter, FrameTooLarge
 
 ASKED = 'my "model" ü'
 UPSTREAM = 'up/"stream" ü'

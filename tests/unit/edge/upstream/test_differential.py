@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.edge.upstream.scripted import Asked, ScriptedServer
 from tests.unit.edge.upstream.test_port import provider
-from tt_edge.clients.answers import UpstreamClient, UpstreamFailure
+from tt_edge.clients.answers import UpstreamClient, UpstreamFailure, UpstreamRequest
 from tt_edge.clients.upstream_aiohttp import AiohttpClient
 from tt_edge.clients.upstream_http1 import Http1Client
 
@@ -79,7 +79,7 @@ async def _outcome(client: UpstreamClient) -> tuple[int, bytes] | str:
     """Status and body, or the kind of failure. A hang fails the test."""
     async with asyncio.timeout(PATIENCE_S):
         try:
-            answer = await client.post("/x", b"{}", "call_1")
+            answer = await client.post(UpstreamRequest("/x", b"{}"), "call_1")
         except UpstreamFailure as failure:
             return failure.kind
         try:
@@ -161,7 +161,7 @@ async def test_under_concurrency_and_cancellation_no_byte_reaches_another_call(s
         patience_s = chance.choice([0.002, 0.01, PATIENCE_S])
         try:
             async with asyncio.timeout(patience_s):
-                answer = await client.post("/x", b"{}", mark)
+                answer = await client.post(UpstreamRequest("/x", b"{}"), mark)
                 try:
                     body = await answer.read(100_000)
                 finally:

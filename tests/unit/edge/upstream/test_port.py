@@ -8,7 +8,7 @@ import pytest
 from tests.unit.edge.upstream.scripted import OK, Asked, ScriptedServer, sends
 from tt_common.contracts.records import ProviderRecord
 from tt_common.provider_access import parse_provider_url
-from tt_edge.clients.answers import UpstreamFailure
+from tt_edge.clients.answers import UpstreamFailure, UpstreamRequest
 from tt_edge.clients.request_head import clean_headers
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.upstream_aiohttp import AiohttpClient
@@ -25,7 +25,7 @@ def provider(server: ScriptedServer, **terms: object) -> ProviderRecord:
 
 async def test_a_request_is_what_the_record_says(server: ScriptedServer) -> None:
     client = Http1Client(provider(server), {"Content-Type": "a", "X-A": "1", "content-type": "b"})
-    answer = await client.post("/chat", b"body", "call_1")
+    answer = await client.post(UpstreamRequest("/chat", b"body"), "call_1")
     assert (answer.status, await answer.read(10)) == (200, b"ok")
     head = f"POST /v1/chat HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\ncontent-type: b\r\nX-A: 1\r\n"
     assert server.asked[0].head.decode() == head + "X-Client-Request-Id: call_1\r\nContent-Length: 4\r\n\r\n"
@@ -37,7 +37,7 @@ async def test_a_request_is_what_the_record_says(server: ScriptedServer) -> None
 async def test_bodies_of_every_size_arrive_whole(server: ScriptedServer, size: int) -> None:
     client = Http1Client(provider(server), {})
     body = bytes(range(256)) * (size // 256 + 1)
-    answer = await client.post("/x", body[:size], "call_1")
+    answer = await client.post(UpstreamRequest("/x", body[:size]), "call_1")
     assert await answer.read(10) == b"ok"
     assert server.asked[0].body == body[:size]
     await client.close()
@@ -54,10 +54,10 @@ async def test_an_answer_read_to_its_end_has_no_hold_on_the_connection_any_more(
 
     server.script = slowly
     client = Http1Client(provider(server), {})
-    first = await client.post("/x", b"", "call_1")
+    first = await client.post(UpstreamRequest("/x", b""), "call_1")
     assert await first.read(10) == b"ok"
     await asyncio.sleep(0.12)
-    second = await client.post("/x", b"", "call_2")  # on the same connection, its body still to come
+    second = await client.post(UpstreamRequest("/x", b""), "call_2")  # on the same connection, its body still to come
     if late == "close":
         first.close()
     elif late == "finish":
@@ -75,7 +75,7 @@ async def test_an_answer_read_to_its_end_has_no_hold_on_the_connection_any_more(
 async def test_an_answer_that_nobody_holds_any_more_gives_its_connection_up(server: ScriptedServer) -> None:
     server.script = sends(OK[:-1], 5.0)
     client = Http1Client(provider(server), {})
-    answer = await client.post("/x", b"", "call_1")
+    answer = await client.post(UpstreamRequest("/x", b""), "call_1")
     assert len(client._pool._open) == 1
     del answer
     await asyncio.sleep(0.02)
@@ -85,7 +85,7 @@ async def test_an_answer_that_nobody_holds_any_more_gives_its_connection_up(serv
 
 async def test_an_answer_over_the_limit_is_broken_and_its_connection_dropped(server: ScriptedServer) -> None:
     client = Http1Client(provider(server), {})
-    answer = await client.post("/x", b"", "call_1")
+    answer = await client.post(UpstreamRequest("/x", b""), "call_1")
     with pytest.raises(UpstreamFailure, match="too large"):
         await answer.read(1)
     with pytest.raises(UpstreamFailure):
@@ -102,7 +102,7 @@ async def test_a_compressed_answer_is_said_to_be_one_and_its_connection_dropped(
     server.script = sends(OK.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n"))
     client = Http1Client(provider(server), {})
     with pytest.raises(CompressedAnswer):
-        await client.post("/x", b"", "call_1")
+        await client.post(UpstreamRequest("/x", b""), "call_1")
     await asyncio.sleep(0.02)
     assert not client._pool._open
     await client.close()
@@ -112,11 +112,11 @@ async def test_a_provider_that_compresses_is_fetched_by_aiohttp_from_then_on(ser
     server.script = sends(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(GZIP) + GZIP)
     upstream = Upstream()
     record = provider(server)
-    asking = [upstream.send(record, "/x", b"", "call_1") for _ in range(4)]
+    asking = [upstream.send(record, UpstreamRequest("/x", b""), "call_1") for _ in range(4)]
     failures = await asyncio.gather(*asking, return_exceptions=True)
     assert all(isinstance(failure, UpstreamFailure) and failure.kind == "stale" for failure in failures)
     assert len(upstream._retired) == 1
-    answer = await upstream.send(record, "/x", b"", "call_1")
+    answer = await upstream.send(record, UpstreamRequest("/x", b""), "call_1")
     assert await answer.read(10) == b"ok"
     await upstream.close()
     await asyncio.sleep(0)
@@ -141,7 +141,7 @@ async def test_a_base_url_that_is_not_plain_is_refused_by_both_clients_without_s
         assert "secret" not in str(refused.value)
     upstream = Upstream()
     with pytest.raises(UpstreamFailure, match="connect"):
-        await upstream.send(provider(server, base_url=base_url), "/x", b"", "call_1")
+        await upstream.send(provider(server, base_url=base_url), UpstreamRequest("/x", b""), "call_1")
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ async def test_a_request_id_can_not_add_a_header(server: ScriptedServer) -> None
     client = Http1Client(provider(server), {})
     for request_id in ("a\r\nX: y", "a\nb", "a\0", "ä"):
         with pytest.raises(ValueError):
-            await client.post("/x", b"", request_id)
+            await client.post(UpstreamRequest("/x", b""), request_id)
         with pytest.raises(ValueError):
-            await client.post("/x", b"", "call_1", request_id)
+            await client.post(UpstreamRequest("/x", b""), "call_1", request_id)
     assert not client._pool._open
 
 
@@ -187,7 +187,7 @@ async def test_the_port_works_over_tls(server_tls: ssl.SSLContext, client_tls: s
     async with ScriptedServer(server_tls) as server:
         client = Http1Client(provider(server), {}, client_tls)
         for body in (b"small", bytes(1024 * 1024)):
-            answer = await client.post("/x", body, "call_1")
+            answer = await client.post(UpstreamRequest("/x", body), "call_1")
             assert await answer.read(10) == b"ok"
             assert server.asked[-1].body == body
         assert server.connections == 1

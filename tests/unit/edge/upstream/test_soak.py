@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.edge.upstream.scripted import Asked, ScriptedServer
 from tests.unit.edge.upstream.test_port import provider
-from tt_edge.clients.answers import UpstreamFailure
+from tt_edge.clients.answers import UpstreamFailure, UpstreamRequest
 from tt_edge.clients.http1 import HttpConnection
 from tt_edge.clients.upstream_http1 import Http1Client
 
@@ -53,7 +53,7 @@ async def test_after_a_soak_no_connection_timer_or_task_is_left_and_memory_is_fl
         patience_s = random.choice([0.001, 0.01, HUNG_S, HUNG_S, HUNG_S])
         try:
             async with asyncio.timeout(patience_s):
-                answer = await client.post("/x", b"{}", "call_1")
+                answer = await client.post(UpstreamRequest("/x", b"{}"), "call_1")
                 try:
                     body = await answer.read(1_000_000)
                 finally:

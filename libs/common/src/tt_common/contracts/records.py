@@ -10,6 +10,8 @@ import msgspec
 from tt_common.contracts.streams import kv_token
 from tt_common.rating import Price, price_in_force
 
+Dialect = Literal["openai", "anthropic", "gemini"]
+"""What a provider speaks."""
 KeyStatus = Literal["active", "disabled", "rotated", "deleted"]
 
 
@@ -61,7 +63,7 @@ class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Bucket `catalog`, key `provider.<id>`. `key_ref` is `env:NAME`: the edge reads the secret, it never travels."""
 
     id: str
-    dialect: Literal["openai"]
+    dialect: Dialect
     base_url: str
     status: Literal["active", "disabled"]
     revision: int

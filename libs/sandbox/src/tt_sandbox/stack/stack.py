@@ -199,6 +199,7 @@ class Stack:
             env[f"{kind.upper()}_NATS_URL"] = self.nats.user_url(kind)
             # The seed writes this address into the catalog, the edge reads the key by reference.
             env["SANDBOX_BASE_URL"] = self.provider_url
+            env["SANDBOX_GEMINI_BASE_URL"] = self.provider_url.removesuffix("/v1") + "/v1beta"
             env["SANDBOX_API_KEY"] = SANDBOX_KEY
         if kind == "edge" and name is not None:
             env["EDGE_JOURNAL_DIR"] = str(self.folder.edge_journal / name)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tt_common.clock import now_ms
-from tt_common.contracts.records import Route
+from tt_common.contracts.records import Dialect, Route
 from tt_common.contracts.wallets import PublishPrice
 from tt_common.errors import DomainError
 from tt_console.api.context import ContextDep
@@ -69,7 +69,7 @@ class ProviderTermsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dialect: Literal["openai"] = "openai"
+    dialect: Dialect = "openai"
     base_url: str = Field(max_length=500, pattern=r"^[^\x00-\x20]*$")
     key_ref: str | None = Field(default=None, max_length=200)
     headers: dict[str, str] = Field(default={}, max_length=20)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tt_common.contracts.records import Route
+from tt_common.contracts.records import Dialect, Route
 from tt_common.errors import DomainError
 from tt_common.provider_access import Network, is_private, key_variable, parse_provider_url
 
@@ -56,7 +56,7 @@ class ProviderTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator decides about a provider. Time-outs in seconds; `base_url` includes the version, such as `/v1`."""
 
     base_url: str
-    dialect: Literal["openai"] = "openai"
+    dialect: Dialect = "openai"
     key_ref: str | None = None
     headers: dict[str, str] = {}
     connect_timeout_s: float = 5.0

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from tt_common.contracts.records import Route
+from tt_common.contracts.records import Dialect, Route
 from tt_common.errors import DomainError
 from tt_common.rating import LongContextTier, Rates
 from tt_console.domain.catalog import ModelTerms, ProviderTerms, check_id, check_model_terms, check_provider_terms
@@ -21,6 +21,7 @@ class FileProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     base_url: str
+    dialect: Dialect = "openai"
     key_ref: str | None = None
     base_url_env: str | None = None
     when_env: str | None = None
@@ -89,7 +90,7 @@ def parse_catalog(text: bytes, environment: Mapping[str, str]) -> Seed:
 
 def _provider(provider: FileProvider, environment: Mapping[str, str]) -> SeedProvider:
     base_url = (environment.get(provider.base_url_env) if provider.base_url_env else None) or provider.base_url
-    terms = ProviderTerms(base_url=base_url.rstrip("/"), key_ref=provider.key_ref)
+    terms = ProviderTerms(dialect=provider.dialect, base_url=base_url.rstrip("/"), key_ref=provider.key_ref)
     check_provider_terms(terms)
     return SeedProvider(check_id(provider.id, "providers.id"), terms)
 

@@ -16,13 +16,15 @@ from tt_common.ids import new_event_id
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import MetricsSource, metrics_router
 from tt_edge.api.models import models_router
+from tt_edge.protocols.endpoints import ENDPOINTS, find_endpoint
+from tt_edge.protocols.errors import error_headers, error_status
 from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
-from tt_edge.protocols.openai.errors import error_body, error_headers, error_status
+from tt_edge.protocols.openai.errors import error_body
 from tt_edge.usecases.gateway import Gateway
-from tt_edge.usecases.relay_call import PARSERS, relay_call
+from tt_edge.usecases.relay_call import relay_call
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-KNOWN_PATHS = (*PARSERS, "/v1/models")
+KNOWN_PATHS = (*ENDPOINTS, "/v1/models")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -50,10 +52,10 @@ class EdgeApp:
         if (
             scope["type"] == "http"
             and scope["method"] == "POST"
-            and scope["path"] in PARSERS
             and self.gateway is not None
+            and (endpoint := find_endpoint(scope["path"])) is not None
         ):
-            await relay_call(self.gateway, Exchange(scope, receive, send))
+            await relay_call(self.gateway, Exchange(scope, receive, send), endpoint)
         elif scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
             await self._rest(scope, receive, _with_request_id(send))
         else:
@@ -89,8 +91,9 @@ def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check], metric
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
         path = request.url.path
-        if error.status_code == 405 or path in PARSERS:
-            right = "POST" if path in PARSERS else "GET"
+        is_call = find_endpoint(path) is not None
+        if error.status_code == 405 or is_call:
+            right = "POST" if is_call else "GET"
             return error_response(
                 DomainError("method_not_allowed", f"{request.method} is not allowed on {path}; use {right}.")
             )

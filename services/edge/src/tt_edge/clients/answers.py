@@ -2,6 +2,8 @@
 
 from typing import Final, Protocol
 
+import msgspec
+
 HEADER_CHARS_MAX: Final = 200
 LEFTOVER_S: Final = 0.5
 """After a terminal event a provider has this long to end its body, or the connection is dropped."""
@@ -56,10 +58,18 @@ class ReadInChunks:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """A POST: `path` below the provider's base URL, with its query; `headers` are those of this request alone."""
+
+    path: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class UpstreamClient(Protocol):
     """One provider's pool."""
 
-    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> UpstreamAnswer:
+    async def post(self, request: UpstreamRequest, request_id: str, traceparent: str = "") -> UpstreamAnswer:
         """Send one request and wait for the head of its answer. Raises UpstreamFailure. Never retries.
 
         `traceparent` goes with it where there is one.

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TARGET: Final = re.compile(r"/[\x21-\x7e]*")
 VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 FRAMING: Final = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"})
 

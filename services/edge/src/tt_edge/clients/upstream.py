@@ -7,15 +7,20 @@ import urllib.request
 from typing import Final
 from urllib.parse import urlsplit
 
-from tt_common.contracts.records import ProviderRecord
+from tt_common.contracts.records import Dialect, ProviderRecord
 from tt_common.provider_access import key_variable
-from tt_edge.clients.answers import UpstreamAnswer, UpstreamClient, UpstreamFailure
+from tt_edge.clients.answers import UpstreamAnswer, UpstreamClient, UpstreamFailure, UpstreamRequest
 from tt_edge.clients.upstream_aiohttp import AiohttpClient
 from tt_edge.clients.upstream_http1 import CompressedAnswer, Http1Client
 
 log = logging.getLogger(__name__)
 
 RETIRED_POOL_S: Final = 600.0
+AUTHENTICATION: Final[dict[Dialect, tuple[str, str]]] = {
+    "openai": ("Authorization", "Bearer "),
+    "anthropic": ("x-api-key", ""),
+    "gemini": ("x-goog-api-key", ""),
+}
 
 
 class Upstream:
@@ -31,13 +36,13 @@ class Upstream:
         return provider.key_ref is None or bool(_secret(provider.key_ref))
 
     async def send(
-        self, provider: ProviderRecord, path: str, body: bytes, request_id: str, traceparent: str = ""
+        self, provider: ProviderRecord, request: UpstreamRequest, request_id: str, traceparent: str = ""
     ) -> UpstreamAnswer:
-        """POST `body` to the provider's `path` and wait for the head of the answer. Raises UpstreamFailure."""
+        """POST to the provider and wait for the head of the answer. Raises UpstreamFailure."""
         try:
             known = self._clients.get(provider.id)
             client = known[1] if known is not None and known[0] == provider.revision else self._make(provider)
-            return await client.post(path, body, request_id, traceparent)
+            return await client.post(request, request_id, traceparent)
         except CompressedAnswer:
             if provider.id not in self._compressing:
                 log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})
@@ -60,7 +65,8 @@ class Upstream:
         }
         key = _secret(provider.key_ref) if provider.key_ref else ""
         if key:
-            headers["Authorization"] = f"Bearer {key}"
+            name, form = AUTHENTICATION[provider.dialect]
+            headers[name] = form + key
         special = provider.id in self._compressing or _behind_proxy(provider.base_url)
         client: UpstreamClient = AiohttpClient(provider, headers) if special else Http1Client(provider, headers)
         self._clients[provider.id] = (provider.revision, client)

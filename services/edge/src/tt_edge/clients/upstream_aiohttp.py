@@ -10,7 +10,7 @@ import aiohttp
 
 from tt_common.contracts.records import ProviderRecord
 from tt_common.provider_access import parse_provider_url
-from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, UpstreamFailure, plain_header
+from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, UpstreamFailure, UpstreamRequest, plain_header
 from tt_edge.clients.request_head import clean_headers
 
 CONNECTIONS_MAX: Final = 4096
@@ -73,16 +73,16 @@ class AiohttpClient:
             trust_env=True,
         )
 
-    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> AiohttpAnswer:
+    async def post(self, request: UpstreamRequest, request_id: str, traceparent: str = "") -> AiohttpAnswer:
         """Send one request and wait for the head of its answer. Raises UpstreamFailure."""
-        headers = {"X-Client-Request-Id": request_id}
+        headers = {**clean_headers(dict(request.headers)), "X-Client-Request-Id": request_id}
         if traceparent:
             headers["traceparent"] = traceparent
         try:
             async with asyncio.timeout(self._first_byte_s):
                 response = await self._session.post(
-                    self._base_url + path,
-                    data=body,
+                    self._base_url + request.path,
+                    data=request.body,
                     headers=headers,
                     timeout=self._timeout,
                     allow_redirects=False,

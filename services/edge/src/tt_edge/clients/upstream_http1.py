@@ -5,13 +5,15 @@ from typing import Final
 
 from tt_common.contracts.records import ProviderRecord
 from tt_common.provider_access import parse_provider_url
-from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, plain_header
+from tt_edge.clients.answers import LEFTOVER_S, ReadInChunks, UpstreamRequest, plain_header
 from tt_edge.clients.http1 import HttpConnection
 from tt_edge.clients.http1_pool import HttpPool
-from tt_edge.clients.request_head import clean_headers
+from tt_edge.clients.request_head import TARGET, clean_headers
 
 CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
+HEADS_MAX: Final = 1024
+"""Paths whose heads are remembered; those of Gemini name the model."""
 JOINED_BYTES_MAX: Final = 32 * 1024
 """Up to here copying a body behind its head is cheaper than writing twice."""
 
@@ -69,12 +71,15 @@ class Http1Client:
         self._first_byte_s = provider.first_byte_timeout_s
         self._between_s = provider.between_bytes_timeout_s
 
-    async def post(self, path: str, body: bytes, request_id: str, traceparent: str = "") -> Http1Answer:
+    async def post(self, request: UpstreamRequest, request_id: str, traceparent: str = "") -> Http1Answer:
         """See `answers.UpstreamClient`. Raises CompressedAnswer too."""
-        head = self._heads.get(path)
+        body = request.body
+        head = self._heads.get(request.path)
         if head is None:
-            head = f"POST {self._target}{path} HTTP/1.1\r\n".encode() + self._fixed
-            self._heads[path] = head
+            head = self._head(request.path)
+        if request.headers:
+            lines = clean_headers(dict(request.headers))
+            head += "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
         if not request_id.isprintable() or not traceparent.isprintable():
             raise ValueError("an id with a line break in it")
         if traceparent:
@@ -93,6 +98,14 @@ class Http1Client:
             connection.close()
             raise CompressedAnswer
         return Http1Answer(connection, self._between_s)
+
+    def _head(self, path: str) -> bytes:
+        if not TARGET.fullmatch(path):
+            raise ValueError("a path with characters that end a request line")
+        head = f"POST {self._target}{path} HTTP/1.1\r\n".encode() + self._fixed
+        if len(self._heads) < HEADS_MAX:
+            self._heads[path] = head
+        return head
 
     async def close(self) -> None:
         self._pool.close()

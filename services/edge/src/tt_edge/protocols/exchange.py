@@ -50,6 +50,7 @@ class Exchange:
         "kept_head",
         "method",
         "path",
+        "query",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +58,7 @@ class Exchange:
         self._send = send
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.client: str = scope["client"][0] if scope.get("client") else ""

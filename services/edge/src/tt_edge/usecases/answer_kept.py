@@ -19,6 +19,7 @@ from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.openai.answer import parse_answer, render_answer
 from tt_edge.protocols.openai.forms import stream_of, whole_of
 from tt_edge.protocols.openai.keep import keep_stream, keep_whole
+from tt_edge.protocols.openai.request import OpenAIRequest
 from tt_edge.protocols.openai.stream import StreamTap
 from tt_edge.usecases.finish_idempotent import keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
@@ -43,7 +44,9 @@ async def find_kept(gateway: Gateway, exchange: Exchange, call: Call) -> Hit | N
     switch = exchange.headers.get(b"x-tt-cache", b"").strip().lower()
     if switch == b"off" or (switch != b"on" and not call.key.cache):
         return None
-    digest = request_hash(call.endpoint, call.request.fields)
+    if not isinstance(call.request, OpenAIRequest):
+        return None
+    digest = request_hash(call.endpoint.name, call.request.fields)
     if digest is None:
         return None
     directives = {part.strip().lower() for part in (exchange.joined_header(b"cache-control") or "").split(",")}
@@ -74,7 +77,7 @@ def _hit(call: Call, kept: KeptAnswer) -> Hit | None:
 
 async def answer_kept(gateway: Gateway, exchange: Exchange, call: Call, hit: Hit) -> None:
     """Settle, then send, as a whole answer is; the client's stream is events all the same."""
-    assert call.request is not None
+    assert isinstance(call.request, OpenAIRequest)
     cost_usd = format_usd(hit.cost_nanousd)
     settle_call(gateway, call, "succeeded", 200, Settlement(hit.usage, "provider", hit.cost_nanousd, ("cache_hit",)))
     call.saved = (hit.usage.cache_read_tokens, hit.saved_nanousd)

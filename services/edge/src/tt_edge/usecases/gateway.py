@@ -19,7 +19,8 @@ from tt_edge.credit.grants import Hold
 from tt_edge.credit.keeper import CreditKeeper
 from tt_edge.domain.estimate import Estimate
 from tt_edge.journal.journal import Journal
-from tt_edge.protocols.openai.request import OpenAIRequest
+from tt_edge.protocols.endpoints import Endpoint
+from tt_edge.protocols.port import Request
 from tt_edge.routing.routes import RouteBook
 from tt_edge.store.catalog import Catalog
 from tt_edge.store.keys import KeyDirectory
@@ -102,7 +103,7 @@ class Call:
         "upstream_s",
     )
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.id = new_event_id()
         self.hold_id = id_of_event("hold", self.id)
         self.endpoint = endpoint
@@ -113,7 +114,7 @@ class Call:
         self.event: UsageEvent | None = None
         self.refusal = ""
         self.key: KeyRecord | None = None
-        self.request: OpenAIRequest | None = None
+        self.request: Request | None = None
         self.model: ModelRecord | None = None
         self.price: Price | None = None
         self.estimate: Estimate | None = None

@@ -7,6 +7,7 @@ from tt_common.contracts.records import KeyRecord
 from tt_common.errors import DomainError
 from tt_common.money import format_usd
 from tt_edge.protocols.exchange import Headers
+from tt_edge.protocols.port import ClientProtocol, LimitLeft
 from tt_edge.usecases.gateway import Call
 from tt_edge.usecases.settle_call import overhead_ms
 
@@ -28,49 +29,55 @@ def call_headers(call: Call, content_type: bytes) -> Headers:
             (b"x-tt-cache-read-tokens", str(tokens).encode()),
             (b"x-tt-cache-saved", format_usd(saved_nanousd).encode()),
         ]
+    limits: list[LimitLeft] = []
     if call.hold is not None:
         headers.append((b"x-tt-hold-id", call.hold_id.encode()))
-        _add_limits(call, headers)
+        limits = _limits(call)
+        for limit in limits:
+            headers += _openai_form(limit)
     if call.route is not None:
         headers.append((b"x-tt-provider", call.route.provider.encode()))
+    headers += call.endpoint.protocol.answer_headers(request_id, limits)
     headers.append((b"x-tt-overhead-ms", b"%.3f" % overhead_ms(call, monotonic_s())))
     return headers
 
 
-def _add_limits(call: Call, headers: Headers) -> None:
+def _limits(call: Call) -> list[LimitLeft]:
     assert call.hold is not None
     grant = call.hold.grant
     terms, elsewhere, has = grant.key, grant.limits_remaining, grant.slices_in_hand()
     if terms.requests_per_minute is None and terms.tokens_per_minute is None:
-        return
-    reset = duration(max(0.0, grant.window_ends_at - monotonic_s())).encode()
+        return []
+    reset_s = max(0.0, grant.window_ends_at - monotonic_s())
+    limits: list[LimitLeft] = []
     if terms.requests_per_minute is not None:
         left = max(0, elsewhere.requests + has.requests - grant.used_requests)
-        headers += [
-            (b"x-ratelimit-limit-requests", str(terms.requests_per_minute).encode()),
-            (b"x-ratelimit-remaining-requests", str(left).encode()),
-            (b"x-ratelimit-reset-requests", reset),
-        ]
+        limits.append(LimitLeft("requests", terms.requests_per_minute, left, reset_s))
     if terms.tokens_per_minute is not None:
         left = max(0, elsewhere.tokens + has.tokens - grant.used_tokens)
-        headers += [
-            (b"x-ratelimit-limit-tokens", str(terms.tokens_per_minute).encode()),
-            (b"x-ratelimit-remaining-tokens", str(left).encode()),
-            (b"x-ratelimit-reset-tokens", reset),
-        ]
+        limits.append(LimitLeft("tokens", terms.tokens_per_minute, left, reset_s))
+    return limits
 
 
-def refused_limit_headers(key: KeyRecord, error: DomainError) -> Headers:
+def _openai_form(limit: LimitLeft) -> Headers:
+    kind = limit.kind.encode()
+    return [
+        (b"x-ratelimit-limit-" + kind, str(limit.limit).encode()),
+        (b"x-ratelimit-remaining-" + kind, str(limit.left).encode()),
+        (b"x-ratelimit-reset-" + kind, duration(limit.reset_s).encode()),
+    ]
+
+
+def refused_limit_headers(protocol: ClientProtocol, key: KeyRecord, error: DomainError) -> Headers:
     """On a 429 of ours: the limit that was reached, nothing left of it, and when it resets. Nothing for other errors."""
     kind = error.data.get("limit_kind")
-    limit = {"requests": key.requests_per_minute, "tokens": key.tokens_per_minute}.get(str(kind))
-    if error.code != "rate_limit_exceeded" or limit is None:
+    if error.code != "rate_limit_exceeded" or (kind != "requests" and kind != "tokens"):
         return []
-    return [
-        (f"x-ratelimit-limit-{kind}".encode(), str(limit).encode()),
-        (f"x-ratelimit-remaining-{kind}".encode(), b"0"),
-        (f"x-ratelimit-reset-{kind}".encode(), duration(float(error.data.get("retry_after_s", 0))).encode()),
-    ]
+    limit = key.requests_per_minute if kind == "requests" else key.tokens_per_minute
+    if limit is None:
+        return []
+    reached = LimitLeft(kind, limit, 0, float(error.data.get("retry_after_s", 0)))
+    return _openai_form(reached) + protocol.answer_headers(b"", [reached])
 
 
 def duration(seconds: float) -> str:

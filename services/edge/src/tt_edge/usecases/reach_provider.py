@@ -11,9 +11,7 @@ from tt_common.errors import DomainError
 from tt_common.telemetry.tracing import Attribute
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure, provider_fault
 from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
-from tt_edge.protocols.openai.answer import Answer, parse_answer
-from tt_edge.protocols.openai.errors import refusal_body
-from tt_edge.protocols.openai.request import build
+from tt_edge.protocols.port import Attempted, Bridge, WholeAnswer
 from tt_edge.usecases.gateway import Call, Gateway
 
 ERROR_BODY_BYTES_MAX = 256 * 1024
@@ -25,8 +23,9 @@ class Reached(msgspec.Struct, frozen=True):
     status: int
     content_type: str
     body: bytes
-    answer: Answer | None
+    answer: WholeAnswer | None
     upstream: UpstreamAnswer
+    bridge: Bridge
     is_stream: bool = False
 
 
@@ -58,10 +57,11 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
     traceparent = span.traceparent if span is not None else call.traceparent
     fault = "cancelled"
     try:
-        assert call.request is not None
-        body = build(call.request, route.upstream_model, call.lowered_limit)
-        upstream = await gateway.upstream.send(provider, call.endpoint.removeprefix("/v1"), body, call.id, traceparent)
-        reached = await _read(gateway, call, upstream)
+        assert call.request is not None and call.model is not None
+        bridge = call.endpoint.protocol.bridge(call.request, provider.dialect, call.id)
+        out = bridge.outgoing(Attempted(route.upstream_model, call.lowered_limit, call.model.max_output_tokens))
+        upstream = await gateway.upstream.send(provider, out, call.id, traceparent)
+        reached = await _read(gateway, call, bridge, upstream)
         fault, call.provider_request_id = "", upstream.request_id
     except UpstreamFailure as failure:
         fault = failure.kind
@@ -93,14 +93,15 @@ def _served_by(route: Route) -> dict[str, Attribute]:
     return {"gen_ai.provider.name": route.provider, "gen_ai.request.model": route.upstream_model}
 
 
-async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reached:
+async def _read(gateway: Gateway, call: Call, bridge: Bridge, upstream: UpstreamAnswer) -> Reached:
     """The first bytes of a stream, or the whole of anything else; a failure here may still go to the next route."""
     assert call.request is not None
     if upstream.status != 200:
         body = await upstream.read(ERROR_BODY_BYTES_MAX)
         if provider_fault(upstream.status):
             raise UpstreamFailure("status", str(upstream.status))
-        return Reached(upstream.status, "application/json", refusal_body(upstream.status, body), None, upstream)
+        body = bridge.refusal(upstream.status, body)
+        return Reached(upstream.status, "application/json", body, None, upstream, bridge)
     if call.request.stream:
         if upstream.content_type.startswith("application/json"):
             upstream.close()
@@ -109,13 +110,13 @@ async def _read(gateway: Gateway, call: Call, upstream: UpstreamAnswer) -> Reach
         if not first:
             raise UpstreamFailure("broken", "an empty stream")
         call.first_byte_at = monotonic_s()
-        return Reached(200, upstream.content_type, first, None, upstream, is_stream=True)
+        return Reached(200, upstream.content_type, first, None, upstream, bridge, is_stream=True)
     body = await upstream.read(gateway.limits.answer_bytes_max)
-    answer = parse_answer(body, call.request.kind)
+    answer = bridge.answer(body)
     if answer is None:
         raise UpstreamFailure("broken", "not an answer")
     call.first_byte_at = monotonic_s()
-    return Reached(200, "application/json", body, answer, upstream)
+    return Reached(200, "application/json", body, answer, upstream, bridge)
 
 
 def _refusal(gateway: Gateway, call: Call, last: UpstreamFailure | None) -> DomainError:

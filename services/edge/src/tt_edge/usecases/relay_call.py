@@ -5,7 +5,6 @@ Cheap refusals stand first. Every call that was admitted ends in exactly one nam
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -16,10 +15,10 @@ from tt_edge.domain.admission import check_model
 from tt_edge.domain.refusals import all_providers_unavailable, model_not_found, wrong_endpoint
 from tt_edge.domain.savings import saved_nanousd
 from tt_edge.journal.segment import Started
+from tt_edge.protocols.endpoints import Endpoint
+from tt_edge.protocols.errors import error_headers, error_status
 from tt_edge.protocols.exchange import ClientGone, Exchange
-from tt_edge.protocols.openai.answer import answer_texts, render_answer
-from tt_edge.protocols.openai.errors import error_body, error_headers, error_status
-from tt_edge.protocols.openai.request import OpenAIRequest, parse_chat, parse_embeddings
+from tt_edge.protocols.port import Target
 from tt_edge.usecases.answer_kept import answer_kept, find_kept, keep_for_later
 from tt_edge.usecases.authenticate import authenticate
 from tt_edge.usecases.finish_idempotent import begin_idempotent, end_uncharged, keep_answer
@@ -34,20 +33,16 @@ from tt_edge.usecases.trace_call import begin_trace, end_trace
 log = logging.getLogger(__name__)
 
 JSON: Final = b"application/json"
-PARSERS: Final[dict[str, Callable[[bytes], OpenAIRequest]]] = {
-    "/v1/chat/completions": parse_chat,
-    "/v1/embeddings": parse_embeddings,
-}
 
 
-async def relay_call(gateway: Gateway, exchange: Exchange) -> None:
-    """Answer one request on a path of PARSERS. Never raises but for cancellation."""
-    call = Call(exchange.path)
+async def relay_call(gateway: Gateway, exchange: Exchange, endpoint: Endpoint) -> None:
+    """Answer one request to an endpoint. Never raises but for cancellation."""
+    call = Call(endpoint)
     try:
         call.key = await authenticate(gateway, exchange)
         begin_trace(gateway, exchange, call)
         body = await exchange.read_body(gateway.limits.json_body_bytes_max)
-        call.request = PARSERS[exchange.path](body)
+        call.request = endpoint.parse(Target(exchange.path, exchange.query, exchange.headers), body)
         _resolve_model(gateway, call)
         dry_run = exchange.headers.get(b"x-tt-dry-run", b"").lower() == b"true"
         if not dry_run and not await begin_idempotent(gateway, exchange, call, body):
@@ -102,7 +97,7 @@ def _resolve_model(gateway: Gateway, call: Call) -> None:
             )
         raise model_not_found(name)
     if model.kind != call.request.kind:
-        raise wrong_endpoint(name, model.kind, call.endpoint)
+        raise wrong_endpoint(name, model.kind, call.endpoint.name)
     call.model, call.price = model, price
 
 
@@ -119,8 +114,8 @@ def _journal_start(gateway: Gateway, call: Call) -> None:
             hold_id=call.hold.id,
             hold_nanousd=call.hold.amount_nanousd,
             model=call.model.id,
-            endpoint=call.endpoint,
-            protocol="openai",
+            endpoint=call.endpoint.name,
+            protocol=call.endpoint.protocol.name,
             stream=call.request.stream,
             started_at_ms=call.started_at_ms,
             price_version=call.price.version,
@@ -152,11 +147,9 @@ async def _answer_whole(gateway: Gateway, exchange: Exchange, call: Call, reache
         body = reached.body
         settle_call(gateway, call, "failed", reached.status, NO_CHARGE, "provider_refused")
     else:
-        if answer.usage is not None:
-            settlement = rate_provider_usage(call, answer.usage)
-        else:
-            settlement = rate_estimate(call, answer_texts(answer) if call.request.kind == "chat" else [])
-        body = render_answer(answer, call.request.model, format_usd(settlement.cost_nanousd))
+        used = answer.usage
+        settlement = rate_estimate(call, answer.texts()) if used is None else rate_provider_usage(call, used)
+        body = answer.rendered(call.request.model, format_usd(settlement.cost_nanousd))
         settle_call(gateway, call, "client_disconnected" if exchange.gone else "succeeded", 200, settlement)
         if settlement.usage.cache_read_tokens:
             saved = saved_nanousd(settlement.usage, settlement.cost_nanousd, call.price)
@@ -211,15 +204,17 @@ async def _refuse(gateway: Gateway, exchange: Exchange, call: Call, error: Domai
         log.warning("call refused", extra={"request_id": call.id, "code": error.code, "attempts": len(call.attempts)})
     if exchange.head_sent:
         return
-    headers = call_headers(call, JSON) + error_headers(error)
+    protocol = call.endpoint.protocol
+    headers = call_headers(call, JSON) + error_headers(error) + protocol.error_headers(error)
     if call.key is not None:
-        headers += refused_limit_headers(call.key, error)
-    await exchange.respond(status, headers, error_body(error))
+        headers += refused_limit_headers(protocol, call.key, error)
+    await exchange.respond(status, headers, protocol.error_body(error, call.id))
 
 
 async def _keep_error(gateway: Gateway, exchange: Exchange, call: Call, error: DomainError) -> None:
     """The call was charged and its answer is lost: a retry must not be charged again, it gets the same error."""
-    exchange.kept_head, exchange.kept = (error_status(error), call_headers(call, JSON)), [error_body(error)]
+    body = call.endpoint.protocol.error_body(error, call.id)
+    exchange.kept_head, exchange.kept = (error_status(error), call_headers(call, JSON)), [body]
     await keep_answer(gateway, exchange, call)
 
 

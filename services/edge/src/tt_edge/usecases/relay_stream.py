@@ -12,8 +12,8 @@ from tt_common.money import format_usd
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure
 from tt_edge.domain.refusals import upstream_error, upstream_timeout
 from tt_edge.protocols.exchange import Exchange
-from tt_edge.protocols.openai.errors import error_event
-from tt_edge.protocols.openai.stream import FrameTooLarge, StreamTap
+from tt_edge.protocols.port import Tap
+from tt_edge.protocols.sse import FrameTooLarge
 from tt_edge.usecases.answer_kept import keep_for_later
 from tt_edge.usecases.finish_idempotent import end_uncharged, keep_answer
 from tt_edge.usecases.gateway import Call, Gateway
@@ -32,8 +32,8 @@ CUT_OFF: Final = {
 async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
     """Sends the whole answer and settles the call."""
     assert call.request is not None
-    tap = StreamTap(call.request.model, call.request.wants_usage_chunk)
-    headers = call_headers(call, b"text/event-stream; charset=utf-8")
+    tap = reached.bridge.tap()
+    headers = call_headers(call, call.request.stream_content_type)
     headers.append((b"cache-control", b"no-cache"))
     await exchange.start(200, headers)
     error: DomainError | None = None
@@ -48,7 +48,8 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
         settle_call(gateway, call, outcome, 200, settlement, error.code if error is not None else "")
     if call.cache is not None and tap.complete and settlement.source == "provider" and not settlement.flags:
         keep_for_later(gateway, call, None)
-    tail = tap.tail(format_usd(settlement.cost_nanousd)) if error is None else error_event(error)
+    cost_usd = format_usd(settlement.cost_nanousd)
+    tail = tap.tail(cost_usd) if error is None else call.endpoint.protocol.error_event(error, call.id)
     exchange.keep(tail)
     if settlement.source == "none":
         await end_uncharged(gateway, call)
@@ -61,7 +62,7 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
 
 
 async def _pump_patiently(
-    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, reached: Reached
+    gateway: Gateway, exchange: Exchange, call: Call, tap: Tap, reached: Reached
 ) -> DomainError | None:
     """Pump until the end. Without a reader only for the drain, but an idempotent call to its end."""
     first = reached.body
@@ -78,7 +79,7 @@ async def _pump_patiently(
 
 
 async def _pump(
-    gateway: Gateway, exchange: Exchange, call: Call, tap: StreamTap, first: bytes, upstream: UpstreamAnswer
+    gateway: Gateway, exchange: Exchange, call: Call, tap: Tap, first: bytes, upstream: UpstreamAnswer
 ) -> DomainError | None:
     """Until the stream ends; the error to tell the client where it ended badly."""
     try:
@@ -104,13 +105,14 @@ async def _pump(
         return upstream_error("The provider sent an event that is too large.")
     except DomainError as error:
         return DomainError(error.code, CUT_OFF.get(error.code, CUT_OFF["billing_unavailable"]))
-    tap.end()
+    if out := tap.end():
+        await exchange.write(out)
     if tap.complete or tap.failed:
         return None
     return upstream_error("The provider ended its answer before it was complete.")
 
 
-def _outcome(exchange: Exchange, tap: StreamTap, error: DomainError | None) -> Outcome:
+def _outcome(exchange: Exchange, tap: Tap, error: DomainError | None) -> Outcome:
     if tap.complete:
         return "client_disconnected" if exchange.gone else "succeeded"
     if exchange.gone:
@@ -120,7 +122,7 @@ def _outcome(exchange: Exchange, tap: StreamTap, error: DomainError | None) -> O
     return "upstream_broken"
 
 
-def _rated(call: Call, tap: StreamTap, outcome: Outcome) -> Settlement:
+def _rated(call: Call, tap: Tap, outcome: Outcome) -> Settlement:
     if tap.usage is not None:
         return rate_provider_usage(call, tap.usage)
     if outcome == "upstream_broken" and not tap.texts:

@@ -4,7 +4,7 @@ from tt_common.errors import DomainError
 from tt_edge.credit.grants import Need
 from tt_edge.domain.estimate import estimate, lowered, output_cost_nanousd
 from tt_edge.domain.refusals import billing_unavailable
-from tt_edge.protocols.openai.stream import StreamTap
+from tt_edge.protocols.port import Tap
 from tt_edge.usecases.gateway import Call, Gateway
 
 EXTENSION_TOKENS_MIN = 256
@@ -48,7 +48,7 @@ def _check_unsettled(gateway: Gateway) -> None:
         raise billing_unavailable()
 
 
-async def keep_covered(gateway: Gateway, call: Call, tap: StreamTap) -> None:
+async def keep_covered(gateway: Gateway, call: Call, tap: Tap) -> None:
     """Let a stream go on: extends the hold where what was delivered outgrows it, roughly counted and then exactly.
 
     Raises billing_shortfall, api_key_quota_exceeded or billing_unavailable where it can't be: then the stream is cut.

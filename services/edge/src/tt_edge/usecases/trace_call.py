@@ -9,7 +9,6 @@ from tt_common.telemetry.tracing import Attribute
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.usecases.gateway import Call, Gateway
 
-OPERATIONS: Final = {"/v1/chat/completions": "chat", "/v1/embeddings": "embeddings"}
 NS_PER_MS: Final = 1_000_000
 
 
@@ -24,7 +23,7 @@ def end_trace(gateway: Gateway, call: Call) -> None:
     """The call is answered."""
     if call.trace is None or not call.trace.sampled:
         return
-    operation = OPERATIONS.get(call.endpoint, "call")
+    operation = call.endpoint.operation
     model = call.model.id if call.model is not None else ""
     started_ns = call.started_at_ms * NS_PER_MS
     span = gateway.tracing.span(f"{operation} {model}".strip(), "server", call.trace, started_ns, _known(call))
@@ -40,8 +39,8 @@ def end_trace(gateway: Gateway, call: Call) -> None:
 
 def _known(call: Call) -> dict[str, Attribute]:
     known: dict[str, Attribute] = {
-        "gen_ai.operation.name": OPERATIONS.get(call.endpoint, "call"),
-        "url.path": call.endpoint,
+        "gen_ai.operation.name": call.endpoint.operation,
+        "url.path": call.endpoint.name,
         "tokentally.request_id": call.id,
     }
     if call.model is not None:

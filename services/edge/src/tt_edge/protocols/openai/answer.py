@@ -26,6 +26,14 @@ class Answer(msgspec.Struct, frozen=True):
     raw_choices: bytes
     usage: Usage | None
 
+    def texts(self) -> list[str]:
+        """See `WholeAnswer`; vectors are no texts."""
+        return answer_texts(self) if self.raw_choices else []
+
+    def rendered(self, model: str, cost_usd: str) -> bytes:
+        """See `WholeAnswer`."""
+        return render_answer(self, model, cost_usd)
+
 
 class _Message(msgspec.Struct):
     content: Any = None

@@ -9,8 +9,8 @@ from typing import Final, Literal
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.protocols.openai.stream import FrameSplitter, FrameTooLarge, data_alone
 from tt_edge.protocols.openai.usage import as_cached, parse_usage
+from tt_edge.protocols.sse import FrameSplitter, FrameTooLarge, payload_of
 
 KEPT_BYTES_MAX: Final = 1024 * 1024
 ENDS: Final = frozenset({"stop", "tool_calls", "function_call"})
@@ -83,13 +83,8 @@ def keep_stream(body: bytes, *, limited: bool) -> Kept | None:
 
 def payloads(body: bytes) -> list[bytes]:
     """The JSON of each event of a stream, without [DONE]; comments are left out."""
-    found = [_payload(frame) for frame in FrameSplitter().feed(body.rstrip() + b"\n\n")]
+    found = [payload_of(frame) for frame in FrameSplitter().feed(body.rstrip() + b"\n\n")]
     return [payload for payload in found if payload not in (b"", b"[DONE]")]
-
-
-def _payload(frame: bytes) -> bytes:
-    plain = frame.startswith(b"data:") and frame.find(b"\n") == len(frame) - 2
-    return frame[5:].strip() if plain else (data_alone(frame) or b"data:")[5:].strip()
 
 
 def _with_cached_usage(body: bytes) -> bytes:

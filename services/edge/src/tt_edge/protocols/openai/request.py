@@ -4,7 +4,7 @@ A body is a dict of raw JSON values, so unknown and future fields pass through u
 """
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from tt_common.errors import DomainError
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
+from tt_edge.protocols.port import RawFields, Request
 
 CHOICES_MAX: Final = 128
 OUTPUT_LIMIT_MAX: Final = 10_000_000
@@ -25,8 +26,6 @@ COUNTED_BESIDE_CONTENT: Final = ("tool_calls", "reasoning_content", "function_ca
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Some clients put it before their JSON; it means nothing in UTF-8."""
 HALF_AN_EMOJI: Final = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
-
-RawFields = dict[str, msgspec.Raw]
 
 
 class _Known(msgspec.Struct):
@@ -45,16 +44,11 @@ class _Known(msgspec.Struct):
     input: Any = None
 
 
-class OpenAIRequest(msgspec.Struct, frozen=True, kw_only=True):
+class OpenAIRequest(Request, frozen=True, kw_only=True):
     """A parsed request. `wants_usage_chunk`: the client asked for `stream_options.include_usage`. `limits`: the output limits by field."""
 
-    kind: Literal["chat", "embedding"]
-    model: str
-    stream: bool
     wants_usage_chunk: bool
-    demand: Demand
     limits: dict[str, int]
-    fields: RawFields
     stream_options: dict[str, Any]
 
 

@@ -11,42 +11,9 @@ import msgspec
 from tt_common.rating import Usage
 from tt_edge.domain.tokens import count_tokens
 from tt_edge.protocols.openai.usage import parse_usage, with_cost
+from tt_edge.protocols.sse import FrameSplitter, data_alone
 
-FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 CHARS_PER_TOKEN: Final = 4
-
-
-class FrameTooLarge(Exception):
-    """A provider sent more than 16 MiB without the end of an event."""
-
-
-class FrameSplitter:
-    """Cuts bytes into SSE events at blank lines, for LF and CRLF alike; keeps what is not complete yet."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Complete events, each with its blank line."""
-        buffer = self._buffer + data if self._buffer else data
-        if b"\r" in buffer:
-            keep = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = buffer[: len(buffer) - len(keep)].replace(b"\r\n", b"\n") + keep
-        frames: list[bytes] = []
-        start = 0
-        while (end := buffer.find(b"\n\n", start)) >= 0:
-            frames.append(buffer[start : end + 2])
-            start = end + 2
-        self._buffer = buffer[start:]
-        if len(self._buffer) > FRAME_BYTES_MAX:
-            raise FrameTooLarge
-        return frames
-
-    def rest(self) -> bytes:
-        """What came after the last complete event."""
-        return self._buffer.strip()
 
 
 class _Delta(msgspec.Struct):
@@ -114,12 +81,13 @@ class StreamTap:
             return self._frame(frames[0])
         return b"".join([self._frame(frame) for frame in frames])
 
-    def end(self) -> None:
+    def end(self) -> bytes:
         """The provider closed the stream: without `[DONE]` it is complete only where a finish reason came."""
         rest = self._splitter.rest()
         if rest == b"data: [DONE]" or rest == b"data:[DONE]":
             self.complete = not self.failed
         self.complete = self.complete or (self.finished and not self.failed)
+        return b""
 
     def tail(self, cost_usd: str) -> bytes:
         """The frames that were held back: the usage chunk with its cost, where the client asked for it, and `[DONE]`."""
@@ -195,12 +163,6 @@ class StreamTap:
         fields = _fields_decoder.decode(frame[5:].strip())
         fields["usage"] = msgspec.Raw(with_cost(bytes(fields["usage"]), cost_usd))
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
-
-
-def data_alone(frame: bytes) -> bytes | None:
-    """An event of other or several lines (`event:`, `id:`, comments, more `data:`) as one line of data; None where it has none."""
-    data = [line[5:].strip() for line in frame.split(b"\n") if line.startswith(b"data:")]
-    return b"data: " + b" ".join(data) + b"\n\n" if data else None
 
 
 def _without_usage(frame: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""What all chat protocols have in common: the one form between each client protocol and each provider dialect."""

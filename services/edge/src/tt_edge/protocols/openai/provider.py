@@ -1,0 +1,359 @@
+"""OpenAI-compatible providers as the provider's side of a translation."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tt_edge.clients.answers import UpstreamRequest
+from tt_edge.protocols.canonical.answer import (
+    ChatAnswer,
+    Choice,
+    Ended,
+    Ending,
+    Event,
+    Failed,
+    Finished,
+    Metered,
+    Reason,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolDelta,
+    ToolStarted,
+)
+from tt_edge.protocols.canonical.request import (
+    Audio,
+    Block,
+    ChatRequest,
+    Document,
+    Image,
+    Inexpressible,
+    Reasoning,
+    Text,
+    Thinking,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+from tt_edge.protocols.errors import refusal_message
+from tt_edge.protocols.openai.usage import parse_usage
+from tt_edge.protocols.port import Attempted
+from tt_edge.protocols.sse import FrameSplitter, payload_of
+
+REASONS: Final[dict[str | None, Reason]] = {
+    "stop": "end",
+    "length": "length",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+STOPS_MAX: Final = 4
+AUDIO_FORMATS: Final = ("wav", "mp3")
+LOW_BUDGET_TOKENS: Final = 4096
+MEDIUM_BUDGET_TOKENS: Final = 16_384
+Json = dict[str, Any]
+
+
+class OpenAIProvider:
+    """See `ProviderSide`."""
+
+    def outgoing(self, asked: ChatRequest, attempted: Attempted) -> UpstreamRequest:
+        if asked.top_k is not None:
+            raise Inexpressible("top_k", "OpenAI-compatible models don't have it.")
+        if len(asked.stop) > STOPS_MAX:
+            raise Inexpressible("stop", f"at most {STOPS_MAX} stop sequences.")
+        body: Json = {"model": attempted.upstream_model, "messages": list(_messages(asked))}
+        if asked.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        limit = attempted.output_limit if attempted.output_limit is not None else asked.output_limit
+        optional = {
+            "max_completion_tokens": limit,
+            "n": asked.choices if asked.choices > 1 else None,
+            "temperature": asked.temperature,
+            "top_p": asked.top_p,
+            "stop": list(asked.stop) or None,
+            "seed": asked.seed,
+            "frequency_penalty": asked.frequency_penalty,
+            "presence_penalty": asked.presence_penalty,
+            "response_format": _format(asked),
+            "reasoning_effort": _effort(asked.reasoning),
+            "user": asked.end_user,
+            "service_tier": "default" if asked.service_tier == "standard" else asked.service_tier,
+            "parallel_tool_calls": asked.parallel_tools if asked.tools else None,
+        }
+        body |= {name: value for name, value in optional.items() if value is not None}
+        if asked.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        **({"description": tool.description} if tool.description else {}),
+                        **({"parameters": tool.schema} if tool.schema is not None else {}),
+                        **({"strict": tool.strict} if tool.strict is not None else {}),
+                    },
+                }
+                for tool in asked.tools
+            ]
+            if asked.tool_choice is not None:
+                body["tool_choice"] = _tool_choice(asked.tool_choice)
+        return UpstreamRequest("/chat/completions", msgspec.json.encode(body))
+
+    def answer(self, body: bytes) -> ChatAnswer | None:
+        try:
+            whole = _answer_decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if not whole.choices:
+            return None
+        usage = parse_usage(whole.usage) if bytes(whole.usage)[:1] == b"{" else None
+        choices = tuple(_choice(choice) for choice in whole.choices)
+        return ChatAnswer(choices=choices, usage=usage, service_tier=whole.service_tier or "")
+
+    def reader(self) -> "OpenAIReader":
+        return OpenAIReader()
+
+    def refusal_message(self, status: int, body: bytes) -> str:
+        return refusal_message(status, body)
+
+
+def _format(asked: ChatRequest) -> Json | None:
+    if asked.format is None:
+        return None
+    if asked.format.schema is None:
+        return {"type": "json_object"}
+    described: Json = {"name": asked.format.name, "schema": asked.format.schema}
+    if asked.format.strict is not None:
+        described["strict"] = asked.format.strict
+    return {"type": "json_schema", "json_schema": described}
+
+
+def _effort(reasoning: Reasoning | None) -> str | None:
+    """By budget where no effort was named. A model that can't think less is not told to."""
+    if reasoning is None or reasoning.off:
+        return None
+    if reasoning.effort is not None:
+        return reasoning.effort
+    budget = reasoning.budget_tokens
+    if budget is None:
+        return "medium"
+    return "low" if budget <= LOW_BUDGET_TOKENS else "medium" if budget <= MEDIUM_BUDGET_TOKENS else "high"
+
+
+def _tool_choice(choice: ToolChoice) -> Any:
+    if choice.mode == "tool":
+        return {"type": "function", "function": {"name": choice.names[0]}}
+    mode = "required" if choice.mode == "any" else choice.mode
+    if not choice.names:
+        return mode
+    tools = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+def _messages(asked: ChatRequest) -> Iterator[Json]:
+    if asked.system:
+        yield {"role": "system", "content": "\n\n".join(text.text for text in asked.system)}
+    hoisted: list[Json] = []
+    for turn in asked.turns:
+        if hoisted and not (turn.blocks and isinstance(turn.blocks[0], ToolResult)):
+            yield {"role": "user", "content": hoisted}
+            hoisted = []
+        yield from _assistant(turn) if turn.role == "assistant" else _user(turn, hoisted)
+    if hoisted:
+        yield {"role": "user", "content": hoisted}
+
+
+def _assistant(turn: Turn) -> Iterator[Json]:
+    """Thoughts are left out: OpenAI's chat takes none back."""
+    text = "".join(block.text for block in turn.blocks if isinstance(block, Text))
+    calls = [
+        {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": block.arguments}}
+        for block in turn.blocks
+        if isinstance(block, ToolUse)
+    ]
+    if text or calls:
+        yield {"role": "assistant", "content": text or None, **({"tool_calls": calls} if calls else {})}
+
+
+def _user(turn: Turn, hoisted: list[Json]) -> Iterator[Json]:
+    """Results of tools first, each a message; their pictures wait in `hoisted` until all results in a row were said."""
+    parts: list[Json] = []
+    for block in turn.blocks:
+        if isinstance(block, ToolResult):
+            yield _result(block, hoisted)
+        else:
+            parts += _parts(block)
+    if not parts:
+        return
+    parts = [*hoisted, *parts]
+    hoisted.clear()
+    plain = len(parts) == 1 and parts[0]["type"] == "text"
+    yield {"role": "user", "content": parts[0]["text"] if plain else parts}
+
+
+def _result(result: ToolResult, hoisted: list[Json]) -> Json:
+    texts: list[str] = ["Error:"] if result.is_error else []
+    for block in result.content:
+        if isinstance(block, Text):
+            texts.append(block.text)
+        else:
+            if not hoisted or hoisted[-1].get("text") != _picture_of(result):
+                hoisted.append({"type": "text", "text": _picture_of(result)})
+            hoisted += _parts(block)
+    if not texts and result.content:
+        texts.append("The result is attached to the next message.")
+    return {"role": "tool", "tool_call_id": result.id, "content": "\n".join(texts)}
+
+
+def _picture_of(result: ToolResult) -> str:
+    return f"Attached to the result of tool call {result.id}:"
+
+
+def _parts(block: Block) -> list[Json]:
+    match block:
+        case Text():
+            return [{"type": "text", "text": block.text}]
+        case Image():
+            url = block.url or f"data:{block.media_type};base64,{block.data}"
+            return [
+                {"type": "image_url", "image_url": {"url": url, **({"detail": block.detail} if block.detail else {})}}
+            ]
+        case Document() if block.text:
+            return [{"type": "text", "text": f"{block.title}\n{block.text}" if block.title else block.text}]
+        case Document() if block.data:
+            data = f"data:{block.media_type};base64,{block.data}"
+            return [{"type": "file", "file": {"filename": block.title or "document", "file_data": data}}]
+        case Document():
+            raise Inexpressible("turns", "a document by URL; send its content.")
+        case Audio():
+            if block.format not in AUDIO_FORMATS:
+                raise Inexpressible("turns", f"audio must be {' or '.join(AUDIO_FORMATS)}.")
+            return [{"type": "input_audio", "input_audio": {"data": block.data, "format": block.format}}]
+        case Thinking() | ToolUse() | ToolResult():
+            return []
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+def _choice(choice: _Choice) -> Choice:
+    said = choice.message or _Said()
+    blocks: list[Text | Thinking | ToolUse] = []
+    if thought := said.reasoning_content or said.reasoning:
+        blocks.append(Thinking(text=thought))
+    if said.content:
+        blocks.append(Text(text=said.content))
+    for at, call in enumerate(said.tool_calls or ()):
+        function = call.function or _Function()
+        blocks.append(
+            ToolUse(id=call.id or f"call_{at}", name=function.name or "", arguments=function.arguments or "{}")
+        )
+    ending = Ending(reason=REASONS.get(choice.finish_reason, "end"), detail=choice.finish_reason or "")
+    return Choice(blocks=tuple(blocks), ending=ending, refusal=said.refusal or "")
+
+
+class OpenAIReader:
+    """Chunks of a chat stream as events. A tool call starts where its name came; its state is kept by choice and index."""
+
+    __slots__ = ("_calls", "_ended", "_splitter")
+
+    def __init__(self) -> None:
+        self._splitter = FrameSplitter()
+        self._calls: dict[tuple[int, int], int] = {}
+        """By choice and the provider's index: which call of the choice it is."""
+        self._ended = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        for frame in self._splitter.feed(data):
+            self._read(payload_of(frame), events)
+        return events
+
+    def end(self) -> list[Event]:
+        events: list[Event] = []
+        if rest := self._splitter.rest():
+            self._read(payload_of(rest + b"\n\n"), events)
+        if self._ended:
+            events.append(Finished())
+        return events
+
+    def _read(self, payload: bytes, events: list[Event]) -> None:
+        if payload == b"[DONE]":
+            events.append(Finished())
+            return
+        try:
+            chunk = _answer_decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        if bytes(chunk.error)[:4] not in (b"", b"null"):
+            message = refusal_message(500, b'{"error":%b}' % bytes(chunk.error))
+            events.append(Failed(message))
+            return
+        for choice in chunk.choices or ():
+            self._choice(choice, events)
+        if bytes(chunk.usage)[:1] == b"{" and (usage := parse_usage(chunk.usage)) is not None:
+            events.append(Metered(usage, chunk.service_tier or ""))
+
+    def _choice(self, choice: _Choice, events: list[Event]) -> None:
+        said, index = choice.delta, choice.index
+        if said is not None:
+            if said.content:
+                events.append(TextDelta(said.content, index))
+            if thought := said.reasoning_content or said.reasoning:
+                events.append(ThinkingDelta(thought, index))
+            if said.refusal:
+                events.append(RefusalDelta(said.refusal, index))
+            for call in said.tool_calls or ():
+                self._call(call, index, events)
+        if choice.finish_reason is not None:
+            self._ended = True
+            reason = REASONS.get(choice.finish_reason, "end")
+            events.append(Ended(Ending(reason=reason, detail=choice.finish_reason), index))
+
+    def _call(self, call: _Call, choice: int, events: list[Event]) -> None:
+        function = call.function or _Function()
+        key = (choice, call.index)
+        at = self._calls.get(key)
+        if at is None:
+            at = self._calls[key] = sum(1 for known, _ in self._calls if known == choice)
+            events.append(ToolStarted(at, call.id or f"call_{at}", function.name or "", choice=choice))
+        if function.arguments:
+            events.append(ToolDelta(at, function.arguments, choice))

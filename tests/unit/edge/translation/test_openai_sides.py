@@ -1,0 +1,241 @@
+"""OpenAI chat through the canonical form and back: what it claims to keep is kept, what it can't keep is refused by name."""
+
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tt_common.errors import DomainError
+from tt_edge.protocols.openai.client import OpenAIClient
+from tt_edge.protocols.openai.forms import whole_of
+from tt_edge.protocols.openai.protocol import OPENAI
+from tt_edge.protocols.openai.provider import OpenAIProvider
+from tt_edge.protocols.openai.request import parse_chat
+from tt_edge.protocols.port import Attempted
+from tt_edge.protocols.translate import Translated
+
+ATTEMPTED = Attempted("upstream", None, 4096)
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+        ],
+    },
+    {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "A cat."},
+    {"role": "user", "content": "Sure?"},
+]
+
+
+def bridge(body: dict[str, Any]) -> Translated:
+    request = parse_chat(json.dumps(body).encode())
+    return Translated(OPENAI, OpenAIClient(), OpenAIProvider(), request, "evt_1")
+
+
+def sent(body: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(bridge(body).outgoing(ATTEMPTED).body)
+
+
+def test_a_request_with_everything_comes_out_as_it_went_in() -> None:
+    body = {
+        "model": "asked",
+        "messages": TALK,
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "look"}},
+        "parallel_tool_calls": False,
+        "max_completion_tokens": 50,
+        "n": 2,
+        "temperature": 0.3,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "seed": 7,
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True},
+        },
+        "reasoning_effort": "high",
+        "user": "u1",
+        "service_tier": "flex",
+    }
+    assert sent(body) == {**body, "model": "upstream"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("logprobs", True),
+        ("logit_bias", {"1": 5}),
+        ("modalities", ["audio"]),
+        ("functions", []),
+        ("new_field", 1),
+        ("store", True),
+    ],
+)
+def test_a_field_that_can_not_be_translated_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(DomainError) as refused:
+        bridge({"model": "m", "messages": TALK, field: value})
+    assert (refused.value.code, refused.value.data["param"]) == ("invalid_request", field)
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([{"role": "narrator", "content": "x"}], "messages[0].role"),
+        ([{"role": "user", "content": [{"type": "video", "url": "x"}]}], "messages[0].content[0].type"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text"),
+        ([{"role": "tool", "content": "x"}], "messages[0].tool_call_id"),
+        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls[0].function"),
+    ],
+)
+def test_a_wrong_message_is_refused_by_its_place(messages: list[Any], field: str) -> None:
+    with pytest.raises(DomainError) as refused:
+        bridge({"model": "m", "messages": messages})
+    assert refused.value.data["param"] == field
+
+
+def test_top_k_is_refused_in_the_clients_words() -> None:
+    with pytest.raises(DomainError, match="'top_k' can't be used with this model"):
+        sent({"model": "m", "messages": TALK, "top_k": 5})
+
+
+def test_pictures_of_parallel_results_follow_after_the_last_of_them() -> None:
+    # given two results of tools in a row, the first with a picture
+    picture = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+    messages = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "tool_calls": [CALL, {**CALL, "id": "call_2"}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": [picture]},
+        {"role": "tool", "tool_call_id": "call_2", "content": "two"},
+    ]
+    # when
+    out = sent({"model": "m", "messages": messages})["messages"]
+    # then
+    assert [message["role"] for message in out] == ["user", "assistant", "tool", "tool", "user"]
+    assert out[4]["content"][-1] == picture
+    assert out[2]["content"]
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + json.dumps({"model": "upstream", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+USAGE = {
+    "prompt_tokens": 9,
+    "completion_tokens": 7,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+STREAM = b"".join(
+    [
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"reasoning_content": "hm "}),
+        chunk({"reasoning_content": "ä"}),
+        chunk({"content": "Hel"}),
+        chunk({"content": "lo\n\n"}),
+        chunk(
+            {
+                "tool_calls": [
+                    {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": ""}}
+                ]
+            }
+        ),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"at"'}}]}),
+        chunk(
+            {
+                "tool_calls": [
+                    {"index": 1, "id": "call_2", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+                ]
+            }
+        ),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
+        chunk({}, "tool_calls"),
+        b"data: " + json.dumps({"choices": [], "usage": USAGE}).encode() + b"\n\n",
+        b"data: [DONE]\n\n",
+    ]
+)
+WHOLE = {
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Hello\n\n",
+                "reasoning_content": "hm ä",
+                "tool_calls": [CALL, {**CALL, "id": "call_2", "function": {"name": "look", "arguments": "{}"}}],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+    "usage": USAGE,
+}
+REQUEST = {"model": "asked", "messages": TALK, "stream": True, "stream_options": {"include_usage": True}}
+
+
+def told(cuts: list[int]) -> bytes:
+    tap = bridge(REQUEST).tap()
+    edges = [0, *sorted(cuts), len(STREAM)]
+    out = b"".join(tap.feed(STREAM[a:b]) for a, b in pairwise(edges))
+    assert tap.complete
+    return re.sub(rb'"created":\d+', b'"created":0', out + tap.tail("0.001"))
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_any_split_of_the_providers_bytes_gives_the_same_events(cuts: list[int]) -> None:
+    assert told(cuts) == told([])
+
+
+def test_a_stream_put_together_is_the_whole_answer() -> None:
+    answer = bridge({**REQUEST, "stream": False, "stream_options": None}).answer(json.dumps(WHOLE).encode())
+    assert answer is not None
+    whole = json.loads(answer.rendered("asked", "0.001"))
+    together = json.loads(whole_of(told([])))
+    for body in (whole, together):
+        body.pop("created")
+        message = body["choices"][0]["message"]
+        message["reasoning"] = "".join(detail["text"] for detail in message.pop("reasoning_details"))
+    assert together == whole
+    assert whole["usage"]["cost"] == 0.001
+    assert whole["choices"][0]["message"]["tool_calls"][0] == CALL
+
+
+def test_usage_is_counted_in_classes_that_share_nothing() -> None:
+    tap = bridge(REQUEST).tap()
+    tap.feed(STREAM)
+    assert tap.usage is not None
+    assert (tap.usage.input_tokens, tap.usage.cache_read_tokens, tap.usage.output_tokens) == (5, 4, 7)
+    assert tap.usage.reasoning_tokens == 2
+
+
+def test_a_stream_that_ends_without_its_end_is_not_complete() -> None:
+    tap = bridge(REQUEST).tap()
+    tap.feed(chunk({"content": "half"}))
+    tap.end()
+    assert not tap.complete
+    assert tap.tail("0") == b""
+
+
+def test_an_error_within_the_stream_is_told_once_and_nothing_follows() -> None:
+    tap = bridge(REQUEST).tap()
+    out = tap.feed(chunk({"content": "half"}) + b'data: {"error":{"message":"broke"}}\n\n' + STREAM)
+    assert tap.failed
+    assert not tap.complete
+    assert out.count(b'"error"') == 1
+    assert b"broke" in out
+    assert out.rstrip().endswith(b"}")
+    assert b"Hel" not in out
