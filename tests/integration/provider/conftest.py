@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from anthropic import Anthropic
+from openai import OpenAI
 
 from tests.support.sandbox_process import sandbox_process
 from tt_sandbox.stack.service import Service
@@ -57,4 +58,10 @@ def door(lasting_door: Door) -> Door:
 @pytest.fixture(scope="session")
 def anthropic_sdk(provider: Service) -> Iterator[Anthropic]:
     with Anthropic(base_url=provider.url, api_key="sk-ant-anything", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def openai_sdk(provider: Service) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{provider.url}/v1", api_key="sk-anything", max_retries=0) as client:
         yield client

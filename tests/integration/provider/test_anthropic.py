@@ -114,6 +114,9 @@ def test_usage_is_split_by_class_and_the_record_knows_both_forms(anthropic_sdk: 
         "reasoning": 0,
         "server_tool_calls": 1,
         "images": 0,
+        "audio_output": 0,
+        "seconds": 0,
+        "characters": 0,
         "audio_input": 0,
     }
 

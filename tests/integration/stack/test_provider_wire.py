@@ -87,12 +87,14 @@ def test_required_tool_is_called_with_arguments_that_fit(sdk: OpenAI, stream: bo
 
 def test_tool_is_called_for_the_weather_but_not_after_its_result(sdk: OpenAI) -> None:
     question: Any = {"role": "user", "content": "what is the weather?"}
+    function = {"name": "get_weather", "arguments": "{}"}
+    called: Any = {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
     result: Any = {"role": "tool", "tool_call_id": "call_1", "content": "sunny weather"}
 
     first = sdk.chat.completions.create(model="m", messages=[question], tools=[WEATHER_TOOL])
     second = sdk.chat.completions.create(
         model="m",
-        messages=[question, result],
+        messages=[question, called, result],
         tools=[WEATHER_TOOL],
     )
 
@@ -109,7 +111,7 @@ def test_structured_answer_parses_into_the_callers_model(sdk: OpenAI) -> None:
 def test_json_mode_answers_json(sdk: OpenAI) -> None:
     answer = sdk.chat.completions.create(
         model="m",
-        messages=HELLO,
+        messages=[{"role": "user", "content": "say it in JSON"}],
         response_format={"type": "json_object"},
     )
 
@@ -185,9 +187,9 @@ def test_nonsense_is_a_400(sdk: OpenAI, body: bytes) -> None:
         sdk.post("/chat/completions", content=body, cast_to=object)
 
 
-@pytest.mark.parametrize(("finish", "tokens"), [("refusal", 3), ("prompt_blocked", 0)])
+@pytest.mark.parametrize(("finish", "tokens"), [("recitation", 3), ("prompt_blocked", 0)])
 @pytest.mark.parametrize("stream", [False, True])
-def test_refusal_is_a_content_filter_and_the_tier_is_named(
+def test_filtered_answer_is_a_content_filter_and_the_tier_is_named(
     sdk: OpenAI, control: httpx.Client, stream: bool, finish: str, tokens: int
 ) -> None:
     switches = {"finish": finish, "output_tokens": 3, "service_tier": "priority"}

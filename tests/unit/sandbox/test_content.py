@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tt_sandbox.provider.content import choose_tool, count_tokens, split_tokens, structured_text, words
+from tt_sandbox.provider.content import count_tokens, example_text, split_tokens, words
 
 
 @given(st.text())
@@ -36,28 +36,10 @@ def test_schema_with_references_and_alternatives_is_filled() -> None:
         "$defs": {"Pet": {"type": "object", "properties": {"name": {"type": "string"}}}},
     }
 
-    text = structured_text({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-
-    assert text is not None
-    assert json.loads(text) == {"pet": {"name": "example"}, "kind": "cat", "age": 1}
+    assert json.loads(example_text(schema)) == {"pet": {"name": "example"}, "kind": "cat", "age": 1}
 
 
 def test_schema_that_contains_itself_ends() -> None:
     schema = {"type": "object", "properties": {"child": {"$ref": "#"}}}
 
-    text = structured_text({"type": "json_schema", "json_schema": {"schema": schema}})
-
-    assert text is not None
-    assert json.loads(text)
-
-
-@pytest.mark.parametrize(
-    ("choice", "called"),
-    [("required", "first"), ("none", None), ({"type": "function", "function": {"name": "second"}}, "second")],
-)
-def test_tool_choice_decides_which_tool_is_called(choice: Any, called: str | None) -> None:
-    tools = [{"type": "function", "function": {"name": name}} for name in ("first", "second")]
-
-    chosen = choose_tool({"tools": tools, "tool_choice": choice}, [{"role": "user", "content": "hi"}])
-
-    assert (chosen or {}).get("name") == called
+    assert json.loads(example_text(schema))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from tt_sandbox.provider.control import Control
-from tt_sandbox.provider.dialect import Asked, Endpoint, RequestRefused
+from tt_sandbox.provider.dialect import Asked, Dialect, Endpoint, RequestRefused
 from tt_sandbox.provider.endpoints import find, models, not_found
 from tt_sandbox.provider.records import CallLog
 from tt_sandbox.provider.switches import SwitchBoard, SwitchError, Switches
@@ -73,11 +73,11 @@ class SandboxProvider:
         except ClientGone:
             call.client_disconnected = True
         except BodyTooLarge:
-            await exchange.answer(413, dialect.error(413, "Request body too large.", None, call))
+            await _refuse(exchange, dialect, RequestRefused("Request body too large.", 413))
         except SwitchError as error:
-            await exchange.answer(400, dialect.error(400, str(error), None, call))
+            await _refuse(exchange, dialect, RequestRefused(str(error)))
         except RequestRefused as error:
-            await exchange.answer(error.status, dialect.error(error.status, str(error), error.code, call))
+            await _refuse(exchange, dialect, error)
         finally:
             exchange.release()
             self.log.close(call)
@@ -96,12 +96,18 @@ class SandboxProvider:
                 exchange.call.retry_after_s = switches.retry_after
                 headers.append((b"retry-after", b"%g" % switches.retry_after))
             message = switches.fail_message or f"The sandbox was asked to fail with {status}."
-            await exchange.answer(status, dialect.error(status, message, None, exchange.call), headers)
+            await _refuse(exchange, dialect, RequestRefused(message, status), headers)
             return True
         if switches.malformed:
             await exchange.answer(200, b"<html><body>This is not JSON.</body></html>")
             return True
         return False
+
+
+async def _refuse(
+    exchange: Exchange, dialect: Dialect, refused: RequestRefused, headers: Headers | None = None
+) -> None:
+    await exchange.answer(refused.status, dialect.error(refused, exchange.call), headers)
 
 
 def _decode(raw: bytes, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:

@@ -36,70 +36,15 @@ def count_tokens(text: str) -> int:
     return len(text.split())
 
 
-def count_prompt(messages: list[dict[str, Any]]) -> int:
-    """The tokens of a chat's messages, images included."""
-    total = 0
-    for message in messages:
-        total += MESSAGE_TOKENS
-        content = message.get("content")
-        if isinstance(content, str):
-            total += count_tokens(content)
-        elif isinstance(content, list):
-            for part in content:
-                text = part.get("text") if isinstance(part, dict) else None
-                total += count_tokens(text) if isinstance(text, str) else IMAGE_TOKENS
-    return total
-
-
 @lru_cache(maxsize=256)
 def words(count: int) -> tuple[str, ...]:
     """Exactly `count` tokens of filler text."""
     return tuple(WORDS[index % len(WORDS)] + " " for index in range(count))
 
 
-def last_user_text(messages: list[dict[str, Any]]) -> str:
-    """The text of the last message if a user wrote it, else nothing (a tool's result asks for no further tool)."""
-    last = messages[-1] if messages else {}
-    if last.get("role") != "user":
-        return ""
-    content = last.get("content")
-    if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
-def choose_tool(body: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The function to call: the named one, the first if one is required or the user mentions "weather" or "tool"."""
-    functions = [tool["function"] for tool in body.get("tools") or () if isinstance(tool.get("function"), dict)]
-    choice = body.get("tool_choice")
-    if not functions or choice == "none":
-        return None
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        return next((function for function in functions if function.get("name") == name), None)
-    text = last_user_text(messages).lower()
-    return functions[0] if choice == "required" or "weather" in text or "tool" in text else None
-
-
-def tool_arguments(function: dict[str, Any]) -> str:
-    """Arguments that fit the function's parameter schema, as JSON text."""
-    schema = function.get("parameters") or {"type": "object"}
-    return orjson.dumps(_example(schema, "", schema, 0)).decode()
-
-
 def example_text(schema: dict[str, Any]) -> str:
     """A value that the schema accepts, as JSON text with blanks that give a stream places to break."""
     return spaced_json(_example(schema, "", schema, 0))
-
-
-def structured_text(response_format: dict[str, Any] | None) -> str | None:
-    """The JSON text that a `response_format` asks for, or None when it asks for none."""
-    kind = (response_format or {}).get("type")
-    if response_format is None or kind not in ("json_object", "json_schema"):
-        return None
-    schema = (response_format.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
-    value = {"answer": GREETING} if schema is None else _example(schema, "", schema, 0)
-    return spaced_json(value)
 
 
 def spaced_json(value: Any) -> str:

@@ -4,6 +4,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from tt_sandbox.provider.dialect import RequestRefused
 from tt_sandbox.provider.endpoints import not_found
 from tt_sandbox.provider.openai.vendor import error
 from tt_sandbox.provider.records import PAGE_MAX, CallLog
@@ -41,7 +42,7 @@ class Control:
             fields = orjson.loads(raw)
             self._board.set_fault(fields.pop("model"), fields)
         except (orjson.JSONDecodeError, AttributeError, KeyError):
-            return 400, error(400, 'a fault is {"model": "...", <switch>: <value>, ...}', None)
+            return 400, error(RequestRefused('a fault is {"model": "...", <switch>: <value>, ...}'))
         except SwitchError as refused:
-            return 400, error(400, str(refused), None)
+            return 400, error(RequestRefused(str(refused)))
         return 200, orjson.dumps(self._board.faults)

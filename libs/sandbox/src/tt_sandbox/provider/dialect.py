@@ -11,10 +11,11 @@ from tt_sandbox.provider.wire import Exchange, Headers
 class RequestRefused(ValueError):
     """The vendor would refuse this request with `status`; the message says why, in the vendor's words where known."""
 
-    def __init__(self, message: str, status: int = 400, code: str | None = None) -> None:
+    def __init__(self, message: str, status: int = 400, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.param = param
 
 
 class Asked(NamedTuple):
@@ -28,14 +29,11 @@ class Asked(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """One vendor. `admit` raises RequestRefused; `error` builds a body from status, message, code and the call;
-
-    `headers` is asked once the status of the call is known.
-    """
+    """One vendor. `admit` raises RequestRefused; `error` builds its body; `headers` is asked once the call's status is known."""
 
     name: str
     headers: Callable[[Call], Headers]
-    error: Callable[[int, str, str | None, Call], bytes]
+    error: Callable[[RequestRefused, Call], bytes]
     admit: Callable[[Mapping[bytes, bytes], Mapping[str, list[str]]], None]
     no_model: str
 

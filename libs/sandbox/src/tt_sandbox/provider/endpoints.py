@@ -31,7 +31,7 @@ def models(path: str, headers: Mapping[bytes, bytes], query: Mapping[str, list[s
 
 def not_found(method: str, path: str) -> bytes:
     """The body of a 404 for a path that no vendor has."""
-    return openai.error(404, f"Invalid URL ({method} {path})", "unknown_url")
+    return openai.error(RequestRefused(f"Invalid URL ({method} {path})", 404, "unknown_url"))
 
 
 def _guarded(
@@ -41,5 +41,5 @@ def _guarded(
         dialect.admit(headers, query)
     except RequestRefused as error:
         nobody = Call(0, "", None, None, dialect.name)
-        return error.status, dialect.error(error.status, str(error), error.code, nobody)
+        return error.status, dialect.error(error, nobody)
     return 200, payload

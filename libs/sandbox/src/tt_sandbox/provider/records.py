@@ -26,6 +26,9 @@ class TokenCounts(NamedTuple):
     server_tool_calls: int = 0
     images: int = 0
     audio_input: int = 0
+    audio_output: int = 0
+    seconds: int = 0
+    characters: int = 0
 
 
 NOTHING = TokenCounts()
@@ -56,13 +59,20 @@ class CallRecord(NamedTuple):
     dialect: str
     counts: TokenCounts
     vendor_usage: bytes | None
+    audio_sent: int
+    images_sent: int
 
     def as_json(self) -> dict[str, Any]:
         """The record for the tests: `usage` in common classes as far as it was written, `vendor_usage` as it was sent."""
         fields = self._asdict()
         counts = fields.pop("counts")
-        output = self.completion_tokens
-        fields["usage"] = counts._replace(output=output, reasoning=min(counts.reasoning, output))._asdict()
+        written: dict[str, int] = {
+            "output": self.completion_tokens,
+            "reasoning": min(counts.reasoning, self.completion_tokens),
+            "audio_output": fields.pop("audio_sent"),
+            "images": fields.pop("images_sent"),
+        }
+        fields["usage"] = {**counts._asdict(), **written}
         fields["vendor_usage"] = None if self.vendor_usage is None else orjson.Fragment(self.vendor_usage)
         return fields
 
@@ -71,6 +81,7 @@ class Call:
     """A call in progress; mutable until `CallLog.close`."""
 
     __slots__ = (
+        "audio_sent",
         "chunks_sent",
         "client_disconnected",
         "completed",
@@ -78,6 +89,7 @@ class Call:
         "counts",
         "dialect",
         "id",
+        "images_sent",
         "label",
         "model",
         "path",
@@ -112,12 +124,19 @@ class Call:
         self.counts = NOTHING
         self.retry_after_s: float | None = None
         self.vendor_usage: bytes | None = None
+        self.audio_sent = 0
+        self.images_sent = 0
 
     def expect(self, counts: TokenCounts) -> None:
         """Says what the whole answer will be worth; the output is counted as it is written."""
         self.counts = counts
         cached = counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
         self.prompt_tokens = counts.input + cached + counts.audio_input
+
+    def delivered(self) -> None:
+        """Says that the whole answer was written."""
+        counts = self.counts
+        self.completion_tokens, self.audio_sent, self.images_sent = counts.output, counts.audio_output, counts.images
 
     def record(self, ended_at: float | None) -> CallRecord:
         """The call as it stands; `ended_at` None means it still runs."""
@@ -141,6 +160,8 @@ class Call:
             self.dialect,
             self.counts,
             self.vendor_usage,
+            self.audio_sent,
+            self.images_sent,
         )
 
 

@@ -11,11 +11,16 @@ from tt_sandbox.provider.wire import EVENT_STREAM, Exchange
 
 
 class Event(NamedTuple):
-    """One write. `tokens` above zero make it content that faults count; `usage` is the vendor's usage object in it."""
+    """One write. `tokens` above zero make it content that faults count; `usage` is the vendor's usage object in it.
+
+    `audio_tokens` and `images` are worth money too, but are no chunks.
+    """
 
     data: bytes
     tokens: int = 0
     usage: bytes | None = None
+    audio_tokens: int = 0
+    images: int = 0
 
 
 class Script(NamedTuple):
@@ -62,6 +67,8 @@ async def _send(exchange: Exchange, event: Event) -> None:
         call.completion_tokens += event.tokens
     if event.usage is not None:
         call.vendor_usage = event.usage
+    call.audio_sent += event.audio_tokens
+    call.images_sent += event.images
 
 
 async def _fail(exchange: Exchange, script: Script) -> None:

@@ -20,6 +20,8 @@ COUNTS = (
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
     "tool_prompt_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
 )
 
 
@@ -35,6 +37,8 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     tool_prompt_tokens: int = 0
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
     reasoning_tokens: int = 0
     delay_ms: float = 0
     chunk_delay_ms: float = 0

@@ -62,10 +62,11 @@ def request_id(call: Call) -> str:
     return f"req_{call.seq:024d}"
 
 
-def error(status: int, message: str, code: str | None, call: Call) -> bytes:
+def error(refused: RequestRefused, call: Call) -> bytes:
     """Anthropic's error shape; it has no codes."""
-    kind = ERROR_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return orjson.dumps({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id(call)})
+    kind = ERROR_TYPES.get(refused.status, "api_error" if refused.status >= 500 else "invalid_request_error")
+    problem = {"type": kind, "message": str(refused)}
+    return orjson.dumps({"type": "error", "error": problem, "request_id": request_id(call)})
 
 
 def admit(headers: Mapping[bytes, bytes], query: Mapping[str, list[str]]) -> None:

@@ -57,8 +57,9 @@ def headers(call: Call) -> Headers:
     return [(b"server-timing", b"gfet4t7; dur=1"), (b"vary", b"Origin")]
 
 
-def error(status: int, message: str, code: str | None, call: Call) -> bytes:
+def error(refused: RequestRefused, call: Call) -> bytes:
     """Google's error shape; `code` is the reason within an ErrorInfo."""
+    status, code = refused.status, refused.code
     name = STATUSES.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
     details: list[dict[str, Any]] = []
     if code is not None:
@@ -68,7 +69,7 @@ def error(status: int, message: str, code: str | None, call: Call) -> bytes:
         details.append({"@type": TYPES + "QuotaFailure", "violations": [violation]})
         wait_s = RETRY_AFTER_S if call.retry_after_s is None else call.retry_after_s
         details.append({"@type": TYPES + "RetryInfo", "retryDelay": f"{wait_s:g}s"})
-    body: dict[str, Any] = {"code": status, "message": message, "status": name}
+    body: dict[str, Any] = {"code": status, "message": str(refused), "status": name}
     return orjson.dumps({"error": {**body, "details": details} if details else body})
 
 

@@ -39,10 +39,11 @@ def headers(call: Call) -> Headers:
     return [(b"x-request-id", b"req_%d" % call.seq), *ACCOUNT_HEADERS]
 
 
-def error(status: int, message: str, code: str | None, call: Call | None = None) -> bytes:
+def error(refused: RequestRefused, call: Call | None = None) -> bytes:
     """OpenAI's error shape, which knows nothing of the call."""
-    kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+    kind = ERROR_TYPES.get(refused.status, "server_error" if refused.status >= 500 else "invalid_request_error")
+    body = {"message": str(refused), "type": kind, "param": refused.param, "code": refused.code}
+    return orjson.dumps({"error": body})
 
 
 def admit(headers: Mapping[bytes, bytes], query: Mapping[str, list[str]]) -> None:
