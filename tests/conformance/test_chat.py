@@ -15,6 +15,7 @@ from tests.support.scripted_provider import ScriptedProvider
 
 MODEL = "gpt-4o-mini"
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
+JSON_PLEASE: Any = [{"role": "user", "content": "Say hello in JSON."}]
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
     "function": {
@@ -99,12 +100,14 @@ def test_an_output_limit_is_obeyed_under_both_names(client: OpenAI, limit: str) 
 
 
 @pytest.mark.parametrize(
-    "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}], ids=["required", "named"]
+    ("choice", "ended"),
+    [("required", "tool_calls"), ({"type": "function", "function": {"name": "get_weather"}}, "stop")],
+    ids=["required", "named"],
 )
-def test_a_forced_tool_is_called_with_arguments_that_parse(client: OpenAI, choice: Any) -> None:
+def test_a_forced_tool_is_called_with_arguments_that_parse(client: OpenAI, choice: Any, ended: str) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=HELLO, tools=[WEATHER, TIME], tool_choice=choice)
 
-    assert answer.choices[0].finish_reason == "tool_calls"
+    assert answer.choices[0].finish_reason == ended
     calls = answer.choices[0].message.tool_calls
     assert calls is not None
     assert calls[0].type == "function"
@@ -159,7 +162,7 @@ def test_parallel_tool_calls_arrive_all(client: OpenAI, scripted: ScriptedProvid
 
 
 def test_json_mode_answers_json(client: OpenAI) -> None:
-    answer = client.chat.completions.create(model=MODEL, messages=HELLO, response_format={"type": "json_object"})
+    answer = client.chat.completions.create(model=MODEL, messages=JSON_PLEASE, response_format={"type": "json_object"})
 
     assert isinstance(json.loads(answer.choices[0].message.content or ""), dict)
 

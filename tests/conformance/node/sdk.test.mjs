@@ -85,7 +85,9 @@ test("a streamed tool call adds up", async () => {
 });
 
 test("JSON mode answers JSON", async () => {
-  const answer = await client.chat.completions.create({ model: MODEL, messages, response_format: { type: "json_object" } });
+  const answer = await client.chat.completions.create({
+    model: MODEL, messages: [{ role: "user", content: "Say hello in JSON." }], response_format: { type: "json_object" },
+  });
   assert.equal(typeof JSON.parse(answer.choices[0].message.content), "object");
 });
 
