@@ -10,7 +10,16 @@ from tt_sandbox.provider.records import TokenCounts
 from tt_sandbox.provider.switches import Switches
 
 Finish = Literal[
-    "stop", "length", "stop_sequence", "tool_calls", "refusal", "recitation", "prompt_blocked", "pause", "bad_tool_call"
+    "stop",
+    "length",
+    "stop_sequence",
+    "tool_calls",
+    "refusal",
+    "recitation",
+    "prompt_blocked",
+    "pause",
+    "bad_tool_call",
+    "failed",
 ]
 
 THOUGHT = tuple(content.split_tokens("The user asks something simple. I think about it, briefly, and then I answer."))

@@ -10,7 +10,7 @@ import orjson
 
 from tt_sandbox.provider.control import Control
 from tt_sandbox.provider.dialect import Asked, Dialect, Endpoint, RequestRefused
-from tt_sandbox.provider.endpoints import find, models, not_found
+from tt_sandbox.provider.endpoints import Endpoints
 from tt_sandbox.provider.records import CallLog
 from tt_sandbox.provider.switches import SwitchBoard, SwitchError, Switches
 from tt_sandbox.provider.wire import (
@@ -32,6 +32,7 @@ class SandboxProvider:
     def __init__(self) -> None:
         self.log = CallLog()
         self.board = SwitchBoard()
+        self._endpoints = Endpoints()
         self._control = Control(self.log, self.board)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -39,16 +40,14 @@ class SandboxProvider:
             return
         method, path = scope["method"], scope["path"]
         try:
-            if method == "POST" and (endpoint := find(path)) is not None:
+            if method == "POST" and (endpoint := self._endpoints.find(path)) is not None:
                 await self._call(endpoint, scope, receive, send)
             elif path in ("/healthz", "/readyz"):
                 await send_json(send, 200, b'{"status":"ok"}')
             elif path.startswith("/sandbox/"):
                 await self._control(method, path, scope["query_string"], receive, send)
-            elif method == "GET":
-                await send_json(send, *models(path, dict(scope["headers"]), _query(scope)))
             else:
-                await send_json(send, 404, not_found(method, path))
+                await send_json(send, *self._endpoints.serve(method, path, dict(scope["headers"]), _query(scope)))
         except ClientGone:
             return
 

@@ -56,7 +56,7 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str | None = None
     completion_text: str | None = None
     tool_calls: int = 1
-    finish: Literal["refusal", "recitation", "prompt_blocked", "pause", "bad_tool_call"] | None = None
+    finish: Literal["refusal", "recitation", "prompt_blocked", "pause", "bad_tool_call", "failed"] | None = None
     redact_thinking: bool = False
     server_tool_calls: int = 0
     service_tier: str | None = None

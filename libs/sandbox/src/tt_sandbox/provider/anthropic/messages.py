@@ -26,6 +26,7 @@ STOP_REASONS: dict[answers.Finish, str] = {
     "prompt_blocked": "refusal",
     "pause": "pause_turn",
     "bad_tool_call": "end_turn",
+    "failed": "end_turn",
 }
 REFUSAL = {"type": "refusal", "category": "general_harms", "explanation": "The sandbox was asked to refuse."}
 OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}

@@ -26,6 +26,7 @@ FINISH_REASONS: dict[answers.Finish, str] = {
     "recitation": "RECITATION",
     "pause": "STOP",
     "bad_tool_call": "MALFORMED_FUNCTION_CALL",
+    "failed": "OTHER",
 }
 TRAFFIC = {"default": "ON_DEMAND", "priority": "ON_DEMAND_PRIORITY", "flex": "ON_DEMAND_FLEX"}
 HARM = {"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": True}

@@ -46,3 +46,18 @@ def chat_usage(counts: TokenCounts) -> dict[str, Any]:
             "rejected_prediction_tokens": 0,
         },
     }
+
+
+def responses_usage(counts: TokenCounts) -> dict[str, Any]:
+    """The usage object of a response."""
+    prompt = counts.input + counts.cache_read + counts.cache_write_5m
+    return {
+        "input_tokens": prompt,
+        "input_tokens_details": {
+            "cached_tokens": counts.cache_read,
+            "cache_write_tokens": counts.cache_write_5m,
+        },
+        "output_tokens": counts.output,
+        "output_tokens_details": {"reasoning_tokens": counts.reasoning},
+        "total_tokens": prompt + counts.output,
+    }

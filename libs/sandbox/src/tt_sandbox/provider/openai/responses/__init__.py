@@ -1,0 +1,1 @@
+"""OpenAI's Responses endpoint: requests, answers as items, the events of a stream, and what is kept."""
