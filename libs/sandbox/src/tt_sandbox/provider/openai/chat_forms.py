@@ -160,11 +160,11 @@ class SchemaForm(Form, frozen=True):
 
 
 class TextFormat(Form, frozen=True, tag_field="type", tag="text"):
-    pass
+    """No format."""
 
 
 class JsonFormat(Form, frozen=True, tag_field="type", tag="json_object"):
-    pass
+    """Any JSON object."""
 
 
 class SchemaFormat(Form, frozen=True, tag_field="type", tag="json_schema"):

@@ -131,11 +131,11 @@ class AllowedTools(Form, frozen=True, tag_field="type", tag="allowed_tools"):
 
 
 class TextFormat(Form, frozen=True, tag_field="type", tag="text"):
-    pass
+    """No format."""
 
 
 class JsonFormat(Form, frozen=True, tag_field="type", tag="json_object"):
-    pass
+    """Any JSON object."""
 
 
 class SchemaFormat(Form, frozen=True, tag_field="type", tag="json_schema"):
