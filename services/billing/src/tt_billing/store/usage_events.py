@@ -16,7 +16,8 @@ from tt_billing.domain.records import BookedUsage, TwinRow, UsageRow
 from tt_common.db.rows import array, copy_rows, run
 
 POSITIONS_LOCK: Final = 7_305_020
-READ_AHEAD: Final = 1000
+RECEIPTS_AT_ONCE: Final = 50
+"""So few are read and rated between two turns of the event loop: whoever waits for a grant waits for each turn of its statements."""
 RUN_GAP_MAX: Final = 8
 
 _EVENTS: Final = {
@@ -124,15 +125,15 @@ async def read_booked(connection: AsyncConnection, account_id: str, event_id: UU
     return None if row is None else _booked(row)
 
 
-async def stream_unflagged(connection: AsyncConnection, after: int) -> AsyncIterator[BookedUsage]:
-    """Events above a position that were charged as they came, in order, without holding them all in memory."""
+async def stream_unflagged(connection: AsyncConnection, after: int) -> AsyncIterator[list[BookedUsage]]:
+    """Events above a position that were charged as they came, in order, RECEIPTS_AT_ONCE at a time."""
     result = await connection.stream(
         text(f"{_BOOKED} WHERE position > :after AND flags = '' ORDER BY position"),
         {"after": after},
-        execution_options={"yield_per": READ_AHEAD},
+        execution_options={"yield_per": RECEIPTS_AT_ONCE},
     )
-    async for row in result.mappings():
-        yield _booked(row)
+    async for rows in result.mappings().partitions(RECEIPTS_AT_ONCE):
+        yield [_booked(row) for row in rows]
 
 
 def _booked(row: RowMapping) -> BookedUsage:
