@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 from nats.aio.client import Client
@@ -37,10 +38,12 @@ from tt_sandbox.stack.postgres import EmbeddedPostgres
 from tt_sandbox.stack.service import Service
 from tt_sandbox.stack.settings import PROJECT_DIR
 
-NAMES = ("settle", "grants")
-SETTLED, OPENED = "usage events settled", "grants opened"
-AIMS = {SETTLED: 10_000, OPENED: 3_000}
+SETTLED, TRICKLED, OPENED = "usage events settled", "usage events settled as they come", "grants opened"
+AIMS = {SETTLED: 10_000, TRICKLED: 1_000, OPENED: 3_000}
 EVENTS = 60_000
+TRICKLE = 10_000
+TRICKLE_PER_S = 1_000
+TRICKLE_EVERY_S = 0.005
 OPENS = 30_000
 CREDIT_NANOUSD = 100_000 * NANOUSD_PER_USD
 DATABASE, OWNER, APP, PASSWORD = "tt_billing", "tt_billing_owner", "tt_billing_app", "benchmark-only"
@@ -196,6 +199,30 @@ async def measure_settling(bed: BillingBed, count: int = EVENTS) -> Figures:
     return figures
 
 
+async def measure_trickle(bed: BillingBed, count: int = TRICKLE) -> Figures:
+    """`count` events that come TRICKLE_PER_S a second, as from edges that serve, until the last is settled."""
+    held = await open_grants(bed.nc, bed.accounts)
+    messages = encoded_events(bed.accounts, held, bed.price, count)
+    before, began = bed.cpu_s(), time.perf_counter()
+    sent = 0
+    while sent < count:
+        due = min(count, int((time.perf_counter() - began) * TRICKLE_PER_S))
+        for message in messages[sent:due]:
+            await bed.nc.publish(message.subject, message.payload, headers=message.headers)
+        sent = due
+        await asyncio.sleep(TRICKLE_EVERY_S)
+    js = bed.nc.jetstream(timeout=RPC_TIMEOUT_S)
+    while True:
+        info = await js.consumer_info(USAGE.name, DURABLE)
+        acked = info.ack_floor.stream_seq if info.ack_floor else 0
+        if acked >= count or time.perf_counter() - began > SETTLED_S_MAX:
+            break
+        await asyncio.sleep(POLL_S)
+    elapsed_s, after = time.perf_counter() - began, bed.cpu_s()
+    await asyncio.to_thread(bed.reconcile)
+    return Figures(TRICKLED, count, elapsed_s, {part: after[part] - before[part] for part in after})
+
+
 async def measure_opening(bed: BillingBed, count: int = OPENS) -> Figures:
     """`count` new grants for all accounts in turn, many requests under way at once."""
     before, began = bed.cpu_s(), time.perf_counter()
@@ -205,13 +232,17 @@ async def measure_opening(bed: BillingBed, count: int = OPENS) -> Figures:
     return Figures(OPENED, count, elapsed_s, {part: after[part] - before[part] for part in after})
 
 
+MEASURES: Final = {"settle": measure_settling, "trickle": measure_trickle, "grants": measure_opening}
+NAMES: Final = tuple(MEASURES)
+
+
 async def measure_billing(folder: Path, names: Sequence[str]) -> list[Figures]:
     """The chosen measures, each on a bed of its own."""
     found: list[Figures] = []
     for name in names:
         bed = BillingBed(folder / name)
         async with bed.running():
-            found.append(await (measure_settling(bed) if name == "settle" else measure_opening(bed)))
+            found.append(await MEASURES[name](bed))
     return found
 
 

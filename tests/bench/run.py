@@ -1,7 +1,7 @@
 """`make bench`: the real edge beside a bare passthrough of the same provider, in the same run; then billing alone.
 
 The full product stands behind the edge: keys, holds, journal, events, settlement. Exit status 1 where the money does not add up
-or an answer is not whole: then there are no figures. `--only settle` and `--only grants` measure billing without the rest,
+or an answer is not whole: then there are no figures. `--only settle`, `trickle` and `grants` measure billing without the rest,
 `--only usage` the console's usage pages over ten million calls (never unless it is named: filling takes minutes).
 """
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -41,7 +42,7 @@ async def run() -> AsyncIterator[Run]:
         await asyncio.wait_for(task, 5)
 
 
-def consumer(nc: Client, handler: Handler, stored: StreamPosition | None = None, **options: int) -> PullConsumer:
+def consumer(nc: Client, handler: Handler, stored: StreamPosition | None = None, **options: Any) -> PullConsumer:
     """`stored` is what the database remembers."""
 
     async def position() -> StreamPosition | None:
@@ -77,6 +78,36 @@ async def test_messages_come_in_order_and_are_settled(nc: Client, js: JetStreamC
     await asyncio.sleep(0.05)
     assert await reading.lag() == 0
     assert reading.healthy
+
+
+async def test_messages_that_trickle_in_gather_and_one_after_a_pause_or_a_backlog_does_not_wait(
+    nc: Client, js: JetStreamContext, run: Run
+) -> None:
+    # given requests for three messages at a time, and batches that begin far apart
+    batches: list[list[bytes]] = []
+    times: list[float] = []
+
+    async def handler(messages: list[Msg]) -> None:
+        batches.append([message.data for message in messages])
+        times.append(asyncio.get_running_loop().time())
+        for message in messages:
+            await message.ack()
+
+    reading = consumer(nc, handler, batch_max=3, batch_every_s=0.5)
+    await reading.prepare()
+    run(reading)
+
+    # when one comes, then what fills the request, then two that don't, one after the other
+    await publish(js, b"1")
+    await until(lambda: len(batches) == 1)
+    await publish(js, b"2", b"3")
+    await until(lambda: len(batches) == 2)
+    await publish(js, b"4", b"5")
+    await until(lambda: len(batches) == 3)
+
+    # then only the last ones waited
+    assert batches == [[b"1"], [b"2", b"3"], [b"4", b"5"]]
+    assert times[1] - times[0] < 0.4 < times[2] - times[1]
 
 
 async def test_a_batch_whose_handler_failed_comes_again(nc: Client, js: JetStreamContext, run: Run) -> None:

@@ -56,8 +56,8 @@ def redelivered(message: Msg) -> bool:
 class PullConsumer:
     """Reads one durable in batches and hands them to `handler`, at most `in_flight` batches at a time, until stopped.
 
-    With more than one in flight the next batch is decoded while the one before commits; the handler must bear that batches overlap
-    and end in any order, as it must with several processes.
+    Batches begin `batch_every_s` apart unless many messages wait. With more than one in flight the next batch is decoded
+    while the one before commits; the handler must bear that batches overlap and end in any order, as it must with several processes.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class PullConsumer:
         batch_max: int = 500,
         ack_wait_s: float = 30.0,
         max_ack_pending: int = 10_000,
+        batch_every_s: float = 0.0,
         in_flight: int = 1,
     ) -> None:
         self._nc = nc
@@ -81,6 +82,7 @@ class PullConsumer:
         self._handler = handler
         self._read_position = read_position
         self._batch_max = batch_max
+        self._batch_every_s = batch_every_s
         self._config = ConsumerConfig(
             durable_name=durable,
             ack_policy=AckPolicy.EXPLICIT,
@@ -134,7 +136,7 @@ class PullConsumer:
     async def run(self) -> None:
         """Read and handle until `stop`. Broker errors are waited out; a handler's exception delays the batch's redelivery."""
         while not self._stopping.is_set():
-            pull = Pull(self._nc, self._stream, self._durable, self._batch_max)
+            pull = Pull(self._nc, self._stream, self._durable, self._batch_max, self._batch_every_s)
             try:
                 await self._find()
                 await pull.start()

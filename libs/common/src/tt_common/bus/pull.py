@@ -34,10 +34,16 @@ FULL: Final = frozenset(("Exceeded MaxAckPending", "Exceeded MaxWaiting", "Messa
 
 
 class Pull:
-    """One inbox and at most one request under way: never more than two batches of messages wait here."""
+    """One inbox and at most one request under way: never more than two batches of messages wait here.
 
-    def __init__(self, nc: Client, stream: str, durable: str, batch_max: int) -> None:
+    While a request may bring more, a batch is handed out `every_s` after the one before at the earliest; after a pause the first message
+    doesn't wait.
+    """
+
+    def __init__(self, nc: Client, stream: str, durable: str, batch_max: int, every_s: float = 0.0) -> None:
         self._nc = nc
+        self._every_s = every_s
+        self._handed_s = 0.0
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._batch_max = batch_max
         self._inbox = nc.new_inbox()
@@ -46,6 +52,7 @@ class Pull:
         self._missing = 0
         self._asked_s = 0.0
         self._came = asyncio.Event()
+        self._enough = asyncio.Event()
         self._refused = ""
 
     async def start(self) -> None:
@@ -70,7 +77,8 @@ class Pull:
         await self._ask()
         if not self._arrived:
             await self._wait(stopping)
-        await self._gather()
+        await self._gather(stopping)
+        self._handed_s = monotonic_s()
         arrived = self._arrived
         messages = [arrived.popleft() for _ in range(min(len(arrived), self._batch_max))]
         await self._ask()
@@ -89,15 +97,14 @@ class Pull:
 
     async def _wait(self, stopping: asyncio.Event) -> None:
         self._came.clear()
-        waits = [asyncio.create_task(event.wait()) for event in (self._came, stopping)]
-        try:
-            await asyncio.wait(waits, timeout=REQUEST_S + LATE_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await _first_of(self._came, stopping, REQUEST_S + LATE_S)
 
-    async def _gather(self) -> None:
-        """Wait while more keeps coming, so that a backlog is read in whole batches."""
+    async def _gather(self, stopping: asyncio.Event) -> None:
+        """Wait for the time of the next batch, and while more keeps coming, so that a backlog is read in whole batches."""
+        early_s = self._handed_s + self._every_s - monotonic_s()
+        if early_s > 0 and self._missing and 0 < len(self._arrived) < self._batch_max:
+            self._enough.clear()
+            await _first_of(self._enough, stopping, early_s)
         for _ in range(GATHERS_MAX):
             seen = len(self._arrived)
             if not seen or seen >= self._batch_max or not self._missing:
@@ -112,6 +119,8 @@ class Pull:
         else:
             self._missing = max(0, self._missing - 1)
             self._arrived.append(message)
+        if not self._missing or len(self._arrived) >= self._batch_max:
+            self._enough.set()
         self._came.set()
 
     def _end_request(self, status: str, description: str) -> None:
@@ -120,3 +129,12 @@ class Pull:
         self._missing = 0
         if status not in OVER and description not in FULL:
             self._refused = f"{status} {description}"
+
+
+async def _first_of(event: asyncio.Event, stopping: asyncio.Event, timeout_s: float) -> None:
+    waits = [asyncio.create_task(each.wait()) for each in (event, stopping)]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

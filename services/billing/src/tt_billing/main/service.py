@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tt_billing.api import rpc
 from tt_billing.clients.edges import EdgeRecaller
 from tt_billing.clients.price_bucket import read_price_records
-from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, UsageHandler
+from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_EVERY_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, UsageHandler
 from tt_billing.crash_points import crash_check
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
@@ -125,6 +125,7 @@ class Service:
             position,
             batch_max=BATCH_MAX,
             ack_wait_s=ACK_WAIT_S,
+            batch_every_s=BATCH_EVERY_S,
             in_flight=BATCHES_IN_FLIGHT,
         )
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_billing.domain.book import Book, Grant, Hold, KeyMonth, KeyWindow, Wallet
 from tt_billing.store.outbox import enqueue_events
-from tt_common.db.rows import array, columns, copy_rows, quoted, run, unnest, upsert_sql
+from tt_common.clock import month_of
+from tt_common.db.rows import Statement, array, columns, copy_rows, quoted, run_together, unnest, upsert_sql
 
 _LEDGER: Final = {
     "transaction_id": "uuid",
@@ -142,31 +143,38 @@ async def load_book(
     key_ids: Iterable[str] = (),
     hold_ids: Iterable[str] = (),
 ) -> Book:
-    """Lock the wallets of `accounts` (made where missing) and read what the ids name, with the keys of those grants."""
+    """Lock the wallets of `accounts` (made where missing) and read what the ids name, with the keys of those grants and holds.
+
+    One round trip where the grants and holds are of the `key_ids` and of this month, as nearly all are.
+    """
     account_ids = array(sorted(set(accounts)))
-    await run(connection, _MAKE_WALLETS, ids=account_ids)
-    rows = (await run(connection, _LOCK_WALLETS, ids=account_ids)).mappings().all()
-    book = Book(booked_at_ms, rows[0]["clock_ms"] if rows else 0)
-    for row in rows:
+    keys, months = set(key_ids), {month_of(booked_at_ms)}
+    _, wallets, grants, holds, windows, key_months = await run_together(
+        connection,
+        (_MAKE_WALLETS, {"ids": account_ids}),
+        (_LOCK_WALLETS, {"ids": account_ids}),
+        (_READ_GRANTS, {"ids": array(sorted(set(grant_ids)))}),
+        (_READ_HOLDS, {"ids": array(sorted(set(hold_ids)))}),
+        *_of_keys(keys, months),
+    )
+    book = Book(booked_at_ms, wallets[0]["clock_ms"] if wallets else 0)
+    for row in wallets:
         book.wallets[row["account_id"]] = Wallet(**{name: row[name] for name in _WALLETS})
-    if grants := sorted(set(grant_ids)):
-        for row in (await run(connection, _READ_GRANTS, ids=array(grants))).mappings():
-            book.grants[row["grant_id"]] = Grant(**row)
-    if holds := sorted(set(hold_ids)):
-        for row in (await run(connection, _READ_HOLDS, ids=array(holds))).mappings():
-            book.holds[row["hold_id"]] = Hold(**row)
-    keys = sorted({*key_ids, *(g.key_id for g in book.grants.values()), *(h.key_id for h in book.holds.values())})
-    if keys:
-        await _read_keys(connection, book, keys)
+    book.grants = {row["grant_id"]: Grant(**row) for row in grants}
+    book.holds = {row["hold_id"]: Hold(**row) for row in holds}
+    named = [*book.grants.values(), *book.holds.values()]
+    if not (keys.issuperset(item.key_id for item in named) and months.issuperset(item.month for item in named)):
+        keys.update(item.key_id for item in named)
+        months.update(item.month for item in named)
+        windows, key_months = await run_together(connection, *_of_keys(keys, months))
+    book.windows = {row["key_id"]: KeyWindow(**row) for row in windows}
+    book.months = {(row["key_id"], row["month"]): KeyMonth(**row) for row in key_months}
     return book
 
 
-async def _read_keys(connection: AsyncConnection, book: Book, keys: list[str]) -> None:
-    for row in (await run(connection, _READ_WINDOWS, ids=array(keys))).mappings():
-        book.windows[row["key_id"]] = KeyWindow(**row)
-    months = {book.month, *(g.month for g in book.grants.values()), *(h.month for h in book.holds.values())}
-    for row in (await run(connection, _READ_MONTHS, ids=array(keys), months=array(sorted(months)))).mappings():
-        book.months[row["key_id"], row["month"]] = KeyMonth(**row)
+def _of_keys(key_ids: set[str], months: set[str]) -> tuple[Statement, Statement]:
+    keys = array(sorted(key_ids))
+    return (_READ_WINDOWS, {"ids": keys}), (_READ_MONTHS, {"ids": keys, "months": array(sorted(months))})
 
 
 async def save_book(connection: AsyncConnection, book: Book) -> None:
@@ -174,16 +182,21 @@ async def save_book(connection: AsyncConnection, book: Book) -> None:
     book.watch_low_balances()
     if book.transfers:
         await copy_rows(connection, "ledger", _LEDGER, book.transfers)
+    statements: list[Statement] = []
     if book.changed_wallets:
         wallets = [book.wallets[i] for i in sorted(book.changed_wallets)]
-        await run(connection, _SAVE_WALLETS, **columns(wallets, _WALLETS))
+        statements.append((_SAVE_WALLETS, columns(wallets, _WALLETS)))
     if book.changed_grants:
-        await run(connection, _SAVE_GRANTS, **columns([book.grants[i] for i in sorted(book.changed_grants)], _GRANTS))
+        grants = [book.grants[i] for i in sorted(book.changed_grants)]
+        statements.append((_SAVE_GRANTS, columns(grants, _GRANTS)))
     if book.changed_holds:
-        await run(connection, _SAVE_HOLDS, **columns([book.holds[i] for i in sorted(book.changed_holds)], _HOLDS))
+        holds = [book.holds[i] for i in sorted(book.changed_holds)]
+        statements.append((_SAVE_HOLDS, columns(holds, _HOLDS)))
     if book.changed_windows:
         windows = [book.windows[i] for i in sorted(book.changed_windows)]
-        await run(connection, _SAVE_WINDOWS, **columns(windows, _WINDOWS))
+        statements.append((_SAVE_WINDOWS, columns(windows, _WINDOWS)))
     if months := [month for month in book.months.values() if month.spent_delta or month.held_delta]:
-        await run(connection, _SAVE_MONTHS, **columns(months, _MONTHS))
+        statements.append((_SAVE_MONTHS, columns(months, _MONTHS)))
+    if statements:
+        await run_together(connection, *statements)
     await enqueue_events(connection, book.events)

@@ -45,8 +45,7 @@ class PostgresUnit:
         self.write_off = partial(epochs.write_off, connection)
         self.closed_unsettled_epochs = partial(epochs.closed_unsettled_epochs, connection)
 
-        self.known_ids = partial(usage.known_ids, connection)
-        self.settled_sequences = partial(usage.settled_sequences, connection)
+        self.recorded = partial(usage.recorded, connection)
         self.append_usage = partial(usage.append_usage, connection)
         self.read_booked = partial(usage.read_booked, connection)
         self.stream_unflagged = partial(usage.stream_unflagged, connection)

@@ -1,7 +1,7 @@
 """The record of usage: one row an event, append-only, in booking order.
 
 Positions are handed out before commits, so a reader could pass one that is not committed yet. Writers therefore hold
-a shared advisory lock from their first position to their commit, and a reader takes it alone for a moment to learn
+a shared advisory lock from before their first position to their commit, and a reader takes it alone for a moment to learn
 how far everything is committed.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_billing.domain.records import BookedUsage, TwinRow, UsageRow
-from tt_common.db.rows import array, copy_rows, run
+from tt_common.db.rows import array, copy_rows, run, run_together
 
 POSITIONS_LOCK: Final = 7_305_020
 RECEIPTS_AT_ONCE: Final = 50
@@ -48,6 +48,8 @@ _TWINS: Final = {
 }
 _BOOKED: Final = "SELECT position, event, cost_nanousd, charged_nanousd, price_version, booked_at_ms FROM usage_events"
 
+_LOCK_SHARED: Final = "SELECT pg_advisory_xact_lock_shared(:lock)"
+_KNOWN: Final = "SELECT id FROM usage_events WHERE id = ANY(CAST(:ids AS uuid[]))"
 # Each run is one walk of an index: OFFSET keeps the planner from joining with the whole table.
 _SETTLED: Final = (
     "SELECT s.boot_epoch, s.edge_seq"
@@ -62,22 +64,23 @@ _SETTLED: Final = (
 )
 
 
-async def known_ids(connection: AsyncConnection, ids: Sequence[str]) -> set[UUID]:
-    result = await run(connection, "SELECT id FROM usage_events WHERE id = ANY(CAST(:ids AS uuid[]))", ids=array(ids))
-    return set(result.scalars())
+async def recorded(
+    connection: AsyncConnection, ids: Sequence[str], sequences: Sequence[tuple[str, int]]
+) -> tuple[set[UUID], set[tuple[str, int]]]:
+    """Which ids and which (boot_epoch, edge_seq) are in the record, as events or twins; quarantined ones are not.
 
-
-async def settled_sequences(connection: AsyncConnection, sequences: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Which (boot_epoch, edge_seq) are in the record, as events or twins; quarantined ones are not. May name neighbours too."""
+    May name neighbours of the sequences too. Takes the writers' lock, because the caller adds what is not there.
+    """
     runs = runs_of(sequences)
-    result = await run(
-        connection,
-        _SETTLED,
-        epochs=array(epoch for epoch, _, _ in runs),
-        firsts=array(first for _, first, _ in runs),
-        lasts=array(last for _, _, last in runs),
+    of_runs = {
+        "epochs": array(epoch for epoch, _, _ in runs),
+        "firsts": array(first for _, first, _ in runs),
+        "lasts": array(last for _, _, last in runs),
+    }
+    _, known, settled = await run_together(
+        connection, (_LOCK_SHARED, {"lock": POSITIONS_LOCK}), (_KNOWN, {"ids": array(ids)}), (_SETTLED, of_runs)
     )
-    return {(row.boot_epoch, row.edge_seq) for row in result}
+    return {row["id"] for row in known}, {(row["boot_epoch"], row["edge_seq"]) for row in settled}
 
 
 def runs_of(sequences: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
@@ -92,9 +95,8 @@ def runs_of(sequences: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
 
 
 async def append_usage(connection: AsyncConnection, events: Sequence[UsageRow], twins: Sequence[TwinRow]) -> None:
-    """Add rows; the caller has found them new under the wallets' locks."""
+    """Add rows that `recorded` has not found, under the wallets' locks."""
     if events:
-        await run(connection, "SELECT pg_advisory_xact_lock_shared(:lock)", lock=POSITIONS_LOCK)
         await copy_rows(connection, "usage_events", _EVENTS, events)
     if twins:
         await copy_rows(connection, "epoch_twins", _TWINS, twins)

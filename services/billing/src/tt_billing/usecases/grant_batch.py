@@ -102,7 +102,7 @@ class GrantBatch:
                 self._context.now_ms(),
                 [*(change.key.account_id for change in changes), *(shrink.account_id for shrink in shrinks)],
                 grant_ids=[*(change.grant_id for change in changes), *(shrink.grant_id for shrink in shrinks)],
-                key_ids=[change.key.key_id for change in changes],
+                key_ids=[*(change.key.key_id for change in changes), *(shrink.key_id for shrink in shrinks)],
             )
             decisions = [self._apply(book, command) for command in commands]
             await unit.save_book(book)

@@ -101,9 +101,8 @@ async def settle_in(unit: Unit, now_ms: int, readable: Sequence[Readable], poiso
     )
     sequences = [(item.event.boot_epoch, item.event.edge_seq) for item in readable]
     sequences += [(p.boot_epoch, p.edge_seq) for p in poison if p.boot_epoch is not None and p.edge_seq is not None]
-    settled = await unit.settled_sequences(sequences)
+    ids, settled = await unit.recorded([item.event.id for item in readable], sequences)
     await _quarantine(unit, book, poison, settled)
-    ids = await unit.known_ids([item.event.id for item in readable])
     events, twins = settle_new(book, readable, ids, settled)
     await unit.append_usage(events, twins)
     await unit.save_book(book)
