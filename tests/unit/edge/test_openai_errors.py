@@ -37,7 +37,7 @@ STATUSES = {
 }
 REFUSALS = [
     refusals.invalid_request("bad", "n"),
-    refusals.missing_key(("sk-",)),
+    refusals.missing_key("the header 'Authorization: Bearer KEY'", ("sk-",)),
     refusals.invalid_key("bad"),
     refusals.keys_not_loaded(),
     refusals.model_not_allowed("no"),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from tt_common.errors import DomainError
 from tt_edge.protocols.exchange import Exchange
+from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.usecases.authenticate import authenticate
 from tt_edge.usecases.list_models import find_model, list_models
 
@@ -22,7 +23,7 @@ def models_router(edge: "EdgeApp") -> APIRouter:
         gateway = edge.gateway
         if gateway is None:
             raise DomainError("not_ready", "The gateway is starting.", retry_after_s=1)
-        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send))
+        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send), OPENAI)
         return {"object": "list", "data": list_models(gateway, key)}
 
     @router.get("/v1/models/{model_id:path}")
@@ -30,7 +31,7 @@ def models_router(edge: "EdgeApp") -> APIRouter:
         gateway = edge.gateway
         if gateway is None:
             raise DomainError("not_ready", "The gateway is starting.", retry_after_s=1)
-        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send))
+        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send), OPENAI)
         return find_model(gateway, key, model_id)
 
     return router

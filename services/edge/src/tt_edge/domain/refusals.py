@@ -12,11 +12,12 @@ def invalid_request(message: str, param: str | None = None) -> DomainError:
     return DomainError("invalid_request", message, param=param)
 
 
-def missing_key(prefixes: tuple[str, ...]) -> DomainError:
+def missing_key(place: str, prefixes: tuple[str, ...]) -> DomainError:
+    """`place` is where the protocol's SDKs put it."""
     wanted = " or ".join(f"{prefix}…" for prefix in prefixes)
     return DomainError(
         "invalid_api_key",
-        f"No API key was sent. Send it as the header 'Authorization: Bearer KEY' (keys look like {wanted}).",
+        f"No API key was sent. Send it as {place} (keys look like {wanted}).",
     )
 
 

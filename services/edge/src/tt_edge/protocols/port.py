@@ -127,6 +127,12 @@ class ClientProtocol(Protocol):
     name: ProtocolName
     dialect: Dialect
     """Of the providers whose bodies pass through."""
+    key_place: str
+    """Where a request carries its key, as an error says it: the header 'Authorization: Bearer KEY'."""
+
+    def key_of(self, headers: dict[bytes, bytes], query: bytes) -> str | None:
+        """The caller's API key, wherever this protocol's SDKs put it; None where there is none. Raises invalid_api_key."""
+        ...
 
     def bridge(self, request: Request, dialect: Dialect, call_id: str) -> Bridge: ...
 

@@ -6,17 +6,15 @@ from tt_common.ids import sha256_hex
 from tt_edge.domain.admission import check_address, check_key, client_address
 from tt_edge.domain.refusals import invalid_key, keys_not_loaded, missing_key
 from tt_edge.protocols.exchange import Exchange
+from tt_edge.protocols.port import ClientProtocol
 from tt_edge.usecases.gateway import Gateway
 
 
-async def authenticate(gateway: Gateway, exchange: Exchange) -> KeyRecord:
+async def authenticate(gateway: Gateway, exchange: Exchange, protocol: ClientProtocol) -> KeyRecord:
     """The key's record. Raises invalid_api_key, model_not_allowed (address), not_ready while keys are not loaded."""
-    header = exchange.header(b"authorization")
-    if header is None:
-        raise missing_key(gateway.limits.key_prefixes)
-    scheme, _, plaintext = header.partition(" ")
-    if scheme.lower() != "bearer" or not plaintext:
-        raise invalid_key("The Authorization header must be 'Bearer KEY'.")
+    plaintext = protocol.key_of(exchange.headers, exchange.query)
+    if plaintext is None:
+        raise missing_key(protocol.key_place, gateway.limits.key_prefixes)
     key = gateway.keys.get(sha256_hex(plaintext))
     if key is None:
         key = await _unknown(gateway, plaintext)

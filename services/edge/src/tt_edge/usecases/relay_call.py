@@ -39,7 +39,7 @@ async def relay_call(gateway: Gateway, exchange: Exchange, endpoint: Endpoint) -
     """Answer one request to an endpoint. Never raises but for cancellation."""
     call = Call(endpoint)
     try:
-        call.key = await authenticate(gateway, exchange)
+        call.key = await authenticate(gateway, exchange, endpoint.protocol)
         begin_trace(gateway, exchange, call)
         body = await exchange.read_body(gateway.limits.json_body_bytes_max)
         call.request = endpoint.parse(Target(exchange.path, exchange.query, exchange.headers), body)

@@ -6,6 +6,7 @@ from tt_common.contracts.records import Dialect
 from tt_common.errors import DomainError
 from tt_edge.clients.answers import UpstreamRequest
 from tt_edge.domain.refusals import invalid_request
+from tt_edge.protocols.authorization import BEARER_PLACE, bearer_key
 from tt_edge.protocols.dialects import PROVIDERS
 from tt_edge.protocols.exchange import Headers
 from tt_edge.protocols.openai.answer import Answer, parse_answer
@@ -24,7 +25,11 @@ class OpenAIProtocol:
 
     name: ProtocolName = "openai"
     dialect: Dialect = "openai"
+    key_place = BEARER_PLACE
     _client = OpenAIClient()
+
+    def key_of(self, headers: dict[bytes, bytes], query: bytes) -> str | None:
+        return bearer_key(headers)
 
     def bridge(self, request: Request, dialect: Dialect, call_id: str) -> Bridge:
         assert isinstance(request, OpenAIRequest)
