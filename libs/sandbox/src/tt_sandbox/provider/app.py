@@ -11,6 +11,7 @@ import orjson
 from tt_sandbox.provider.control import Control
 from tt_sandbox.provider.dialect import Asked, Dialect, Endpoint, RequestRefused
 from tt_sandbox.provider.endpoints import Endpoints
+from tt_sandbox.provider.multipart import read_form
 from tt_sandbox.provider.records import CallLog
 from tt_sandbox.provider.switches import SwitchBoard, SwitchError, Switches
 from tt_sandbox.provider.wire import (
@@ -22,7 +23,7 @@ from tt_sandbox.provider.wire import (
     Receive,
     Send,
     read_body,
-    send_json,
+    send_whole,
 )
 
 
@@ -43,11 +44,11 @@ class SandboxProvider:
             if method == "POST" and (endpoint := self._endpoints.find(path)) is not None:
                 await self._call(endpoint, scope, receive, send)
             elif path in ("/healthz", "/readyz"):
-                await send_json(send, 200, b'{"status":"ok"}')
+                await send_whole(send, 200, b'{"status":"ok"}')
             elif path.startswith("/sandbox/"):
                 await self._control(method, path, scope["query_string"], receive, send)
             else:
-                await send_json(send, *self._endpoints.serve(method, path, dict(scope["headers"]), _query(scope)))
+                await send_whole(send, *self._endpoints.serve(method, path, dict(scope["headers"]), _query(scope)))
         except ClientGone:
             return
 
@@ -61,14 +62,18 @@ class SandboxProvider:
         query = _query(scope)
         try:
             # Read first: a refusal that leaves a body unread would cost the client its connection.
-            raw = await read_body(receive)
+            form = await read_form(receive, headers.get(b"content-type", b"")) if endpoint.takes_form else None
+            raw = await read_body(receive) if form is None else b""
             dialect.admit(headers, query)
-            model, body = _decode(raw, endpoint)
+            body = _decode(raw) if form is None else form.body
+            model = _model(body, endpoint)
             call.model = model
             switches = self.board.read(body, model)
             call.label = switches.label
             if not await self._broke(endpoint, exchange, switches):
-                await endpoint.answer(exchange, Asked(model, body, switches, headers, query))
+                await endpoint.answer(
+                    exchange, Asked(model, body, switches, headers, query, form.files if form else {})
+                )
         except ClientGone:
             call.client_disconnected = True
         except BodyTooLarge:
@@ -109,19 +114,23 @@ async def _refuse(
     await exchange.answer(refused.status, dialect.error(refused, exchange.call), headers)
 
 
-def _decode(raw: bytes, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:
-    """The model and the body. Raises RequestRefused."""
+def _decode(raw: bytes) -> dict[str, Any]:
+    """Raises RequestRefused."""
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise RequestRefused("We could not parse the JSON body of your request.") from None
     if type(body) is not dict:
         raise RequestRefused("The body must be a JSON object.")
-    fields = cast("dict[str, Any]", body)
-    model: Any = endpoint.model or fields.get("model")
+    return cast("dict[str, Any]", body)
+
+
+def _model(body: dict[str, Any], endpoint: Endpoint) -> str:
+    """Raises RequestRefused."""
+    model: Any = endpoint.model or body.get("model")
     if not isinstance(model, str) or not model:
         raise RequestRefused(endpoint.dialect.no_model)
-    return model, fields
+    return model
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

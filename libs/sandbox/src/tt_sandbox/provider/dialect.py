@@ -1,6 +1,7 @@
 """What every vendor's dialect gives to the application: its headers, its errors, who may come in, and its endpoints."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tt_sandbox.provider.records import Call
@@ -18,14 +19,27 @@ class RequestRefused(ValueError):
         self.param = param
 
 
+class Upload(NamedTuple):
+    """A file of a form: how large it was, and its first bytes."""
+
+    filename: str
+    media_type: str
+    size_bytes: int
+    head: bytes
+
+
 class Asked(NamedTuple):
-    """A request that passed the door: its decoded body, and the headers and query of its URL."""
+    """A request that passed the door: its decoded body, the headers and query of its URL, a form's files by name.
+
+    The values of a form's body are strings, or lists and objects of them.
+    """
 
     model: str
     body: dict[str, Any]
     switches: Switches
     headers: Mapping[bytes, bytes]
     query: Mapping[str, list[str]]
+    files: Mapping[str, list[Upload]] = MappingProxyType({})
 
 
 class Dialect(NamedTuple):
@@ -39,8 +53,9 @@ class Dialect(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One POST path of a dialect. The model comes from the path when the vendor puts it there."""
+    """One POST path of a dialect. The model comes from the path when the vendor puts it there; some take forms, not JSON."""
 
     dialect: Dialect
     answer: Callable[[Exchange, Asked], Awaitable[None]]
     model: str | None = None
+    takes_form: bool = False

@@ -11,16 +11,19 @@ from tt_sandbox.provider.wire import EVENT_STREAM, Exchange
 
 
 class Event(NamedTuple):
-    """One write. `tokens` above zero make it content that faults count; `usage` is the vendor's usage object in it.
-
-    `audio_tokens` and `images` are worth money too, but are no chunks.
-    """
+    """One write. Tokens, sound and images make it a chunk, which faults count; `usage` is the vendor's usage object in it."""
 
     data: bytes
     tokens: int = 0
     usage: bytes | None = None
     audio_tokens: int = 0
     images: int = 0
+    is_sound: bool = False
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether it brings a part of what was asked for."""
+        return bool(self.tokens or self.audio_tokens or self.images or self.is_sound)
 
 
 class Script(NamedTuple):
@@ -40,7 +43,7 @@ async def play(exchange: Exchange, script: Script, switches: Switches, media_typ
     for event in script.opening:
         await _send(exchange, event)
     for event in script.content:
-        if event.tokens:
+        if event.is_chunk:
             if call.chunks_sent == switches.error_after_chunks:
                 await _fail(exchange, script)
                 return
@@ -62,7 +65,7 @@ async def play(exchange: Exchange, script: Script, switches: Switches, media_typ
 async def _send(exchange: Exchange, event: Event) -> None:
     await exchange.write(event.data)
     call = exchange.call
-    if event.tokens:
+    if event.is_chunk:
         call.chunks_sent += 1
         call.completion_tokens += event.tokens
     if event.usage is not None:

@@ -22,6 +22,8 @@ COUNTS = (
     "tool_prompt_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "images",
+    "audio_seconds",
 )
 
 
@@ -39,6 +41,8 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_prompt_tokens: int = 0
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    images: int | None = None
+    audio_seconds: float | None = None
     reasoning_tokens: int = 0
     delay_ms: float = 0
     chunk_delay_ms: float = 0
@@ -123,7 +127,8 @@ class SwitchBoard:
 
 def _parse(fields: Mapping[str, Any]) -> Switches:
     try:
-        switches = msgspec.convert(fields, Switches)
+        # Not strict: in a form all values are strings.
+        switches = msgspec.convert(fields, Switches, strict=False)
     except msgspec.ValidationError as error:
         raise SwitchError(f"`sandbox`: {error}") from error
     for name in COUNTS:

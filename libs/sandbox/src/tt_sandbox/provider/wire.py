@@ -14,7 +14,7 @@ Headers = list[tuple[bytes, bytes]]
 BODY_BYTES_MAX = 64 * 1024 * 1024
 # A stream without delays lets other connections run after this many events.
 EVENTS_PER_TURN = 16
-JSON_TYPE = (b"content-type", b"application/json")
+JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
@@ -46,9 +46,11 @@ async def read_body(receive: Receive) -> bytes:
         message = await receive()
 
 
-async def send_json(send: Send, status: int, payload: bytes, headers: Headers | None = None) -> None:
+async def send_whole(
+    send: Send, status: int, payload: bytes, headers: Headers | None = None, media_type: bytes = JSON
+) -> None:
     """A whole answer with a length."""
-    head: Headers = [JSON_TYPE, (b"content-length", b"%d" % len(payload)), *(headers or ())]
+    head: Headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(payload)), *(headers or ())]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": payload})
 
@@ -67,11 +69,13 @@ class Exchange:
         self._watcher: asyncio.Task[None] | None = None
         self._events = 0
 
-    async def answer(self, status: int, payload: bytes, headers: Headers | None = None) -> None:
-        """A whole JSON answer; completes the call."""
+    async def answer(
+        self, status: int, payload: bytes, headers: Headers | None = None, media_type: bytes = JSON
+    ) -> None:
+        """A whole answer; completes the call."""
         self._check_client()
         self.call.status = status
-        await send_json(self._send, status, payload, [*self._headers(self.call), *(headers or ())])
+        await send_whole(self._send, status, payload, [*self._headers(self.call), *(headers or ())], media_type)
         self.call.completed = True
 
     async def open_stream(self, media_type: bytes = EVENT_STREAM) -> None:

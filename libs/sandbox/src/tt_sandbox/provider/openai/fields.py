@@ -32,10 +32,10 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An object of a request; refuses what it doesn't know."""
 
 
-def read(form: type[Wanted], body: Mapping[str, Any]) -> Wanted:
-    """The body as a form. Raises RequestRefused."""
+def read(form: type[Wanted], body: Mapping[str, Any], *, strict: bool = True) -> Wanted:
+    """The body as a form; not strict, strings do for numbers. Raises RequestRefused."""
     try:
-        return msgspec.convert(body, form)
+        return msgspec.convert(body, form, strict=strict)
     except msgspec.ValidationError as error:
         raise _refusal(str(error), body) from None
 

@@ -6,6 +6,7 @@ import orjson
 
 from tt_sandbox.provider.dialect import Dialect, Endpoint, RequestRefused
 from tt_sandbox.provider.openai import chat, embeddings
+from tt_sandbox.provider.openai.images import answer as images
 from tt_sandbox.provider.records import Call
 from tt_sandbox.provider.wire import Headers
 
@@ -18,6 +19,12 @@ MODELS = (
     "text-embedding-3-large",
     "nomic-embed-text",
     "mxbai-embed-large",
+    "gpt-image-1",
+    "dall-e-3",
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "tts-1",
+    "gpt-4o-mini-tts",
 )
 MODELS_BODY = orjson.dumps(
     {
@@ -59,4 +66,6 @@ OPENAI = Dialect("openai", headers, error, admit, "you must provide a model para
 ENDPOINTS = {
     "/v1/chat/completions": Endpoint(OPENAI, chat.answer),
     "/v1/embeddings": Endpoint(OPENAI, embeddings.answer),
+    "/v1/images/generations": Endpoint(OPENAI, images.generate),
+    "/v1/images/edits": Endpoint(OPENAI, images.edit, takes_form=True),
 }

@@ -1,0 +1,1 @@
+"""OpenAI's image endpoints: generations, and edits with uploaded images."""
