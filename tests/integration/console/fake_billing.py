@@ -112,6 +112,7 @@ class FakeBilling:
             starts_at_ms=now_ms() if request.starts_at_ms is None else request.starts_at_ms,
             created_at_ms=now_ms(),
             long_context=request.long_context,
+            service_tiers=request.service_tiers,
         )
         versions.append(price)
         return price
@@ -129,7 +130,7 @@ class FakeBilling:
                 return wallets.Receipt(
                     event=event,
                     price=price,
-                    lines=tuple(receipt_lines(event.usage, price)) if price else (),
+                    lines=tuple(receipt_lines(event.usage, price, event.service_tier)) if price else (),
                     cost_nanousd=event.cost_nanousd,
                     charged_nanousd=event.cost_nanousd,
                     entries=(),

@@ -10,6 +10,7 @@ from tt_common.rating import (
     LongContextTier,
     Price,
     Rates,
+    ServiceTier,
     Usage,
     cost_nanousd,
     price_in_force,
@@ -31,6 +32,9 @@ RATES = st.builds(
             "audio_input",
             "audio_output",
             "image",
+            "server_tool_call",
+            "second",
+            "character",
         )
     },
 )
@@ -45,12 +49,20 @@ USAGES = st.builds(
     audio_input_tokens=COUNTS,
     audio_output_tokens=COUNTS,
     images=st.integers(0, 100),
+    server_tool_calls=st.integers(0, 100),
+    seconds=COUNTS,
+    characters=COUNTS,
 )
 TIERS = st.lists(st.builds(LongContextTier, above_tokens=st.integers(0, 5000), rates=RATES), max_size=3).map(tuple)
 
 
 def price(
-    rates: Rates, tiers: tuple[LongContextTier, ...] = (), number: int = 1, starts_at_ms: int = 0, model: str = "m"
+    rates: Rates,
+    tiers: tuple[LongContextTier, ...] = (),
+    number: int = 1,
+    starts_at_ms: int = 0,
+    model: str = "m",
+    service_tiers: tuple[ServiceTier, ...] = (),
 ) -> Price:
     return Price(
         version=f"{model}@{number}",
@@ -60,13 +72,18 @@ def price(
         starts_at_ms=starts_at_ms,
         created_at_ms=0,
         long_context=tiers,
+        service_tiers=service_tiers,
     )
 
 
-PRICES = st.builds(price, RATES, TIERS)
+SERVED = st.sampled_from(["", "flex", "priority", "new"])
+SERVICE_TIERS = st.dictionaries(st.sampled_from(["flex", "priority"]), st.integers(0, 300)).map(
+    lambda percents: tuple(ServiceTier(name=name, percent=percent) for name, percent in percents.items())
+)
+PRICES = st.builds(price, RATES, TIERS, service_tiers=SERVICE_TIERS)
 
 
-def slow_cost(usage: Usage, of: Price) -> int:
+def slow_cost(usage: Usage, of: Price, service_tier: str = "") -> int:
     """Class by class in exact fractions; the tier by looking at all of them."""
     prompt = sum(
         (
@@ -82,24 +99,27 @@ def slow_cost(usage: Usage, of: Price) -> int:
         if prompt > tier.above_tokens:
             rates = next(t.rates for t in of.long_context if t.above_tokens == tier.above_tokens)
             break
-    total = Fraction(usage.images * rates.image)
+    total = Fraction(usage.images * rates.image + usage.server_tool_calls * rates.server_tool_call)
+    total += usage.seconds * rates.second + usage.characters * rates.character
     for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "audio_input", "audio_output"):
         total += Fraction(getattr(usage, f"{name}_tokens") * getattr(rates, name), 1_000_000)
+    for tier in of.service_tiers:
+        if tier.name == service_tier:
+            total *= Fraction(tier.percent, 100)
     return (total + Fraction(1, 2)).__floor__()
 
 
-@given(USAGES, PRICES)
-def test_the_cost_equals_an_obvious_recomputation(usage: Usage, of: Price) -> None:
-    assert cost_nanousd(usage, of) == slow_cost(usage, of)
+@given(USAGES, PRICES, SERVED)
+def test_the_cost_equals_an_obvious_recomputation(usage: Usage, of: Price, tier: str) -> None:
+    assert cost_nanousd(usage, of, tier) == slow_cost(usage, of, tier)
 
 
-@given(USAGES, PRICES)
-def test_receipt_lines_add_up_to_the_cost(usage: Usage, of: Price) -> None:
-    total = sum(
-        (Fraction(line.quantity * line.unit_price_nanousd, line.per) for line in receipt_lines(usage, of)), Fraction()
-    )
-    assert (total + Fraction(1, 2)).__floor__() == cost_nanousd(usage, of)
-    assert all(line.quantity for line in receipt_lines(usage, of))
+@given(USAGES, PRICES, SERVED)
+def test_receipt_lines_add_up_to_the_cost(usage: Usage, of: Price, tier: str) -> None:
+    lines = receipt_lines(usage, of, tier)
+    total = sum((Fraction(line.quantity * line.unit_price_nanousd, line.per) for line in lines), Fraction())
+    assert (total + Fraction(1, 2)).__floor__() == cost_nanousd(usage, of, tier)
+    assert all(line.quantity for line in lines)
 
 
 def test_reasoning_is_inside_output_and_costs_nothing_on_top() -> None:

@@ -35,6 +35,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Audio tokens of the answer."""
     images: int = 0
     """Images that were returned."""
+    server_tool_calls: int = 0
+    """Calls of tools that the provider runs itself, such as a web search."""
+    seconds: int = 0
+    """Seconds of audio, where the provider bills by them."""
+    characters: int = 0
+    """Characters of text to speak, where the provider bills by them."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -54,7 +60,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """Unit prices: integer nanoUSD per million tokens; `image` is nanoUSD for one."""
+    """Unit prices: integer nanoUSD per million tokens; `image`, `server_tool_call`, `second` and `character` are nanoUSD for one."""
 
     input: int = 0
     cache_read: int = 0
@@ -64,6 +70,16 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     audio_input: int = 0
     audio_output: int = 0
     image: int = 0
+    server_tool_call: int = 0
+    second: int = 0
+    character: int = 0
+
+
+class ServiceTier(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call costs that the provider says it served in the tier `name`, in percent of the usual rates."""
+
+    name: str
+    percent: int
 
 
 class LongContextTier(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +99,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     starts_at_ms: int
     created_at_ms: int
     long_context: tuple[LongContextTier, ...] = ()
+    service_tiers: tuple[ServiceTier, ...] = ()
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +120,13 @@ def rates_for(price: Price, prompt_tokens: int) -> Rates:
     return price.rates if best is None else best.rates
 
 
-def cost_nanousd(usage: Usage, price: Price) -> int:
-    """What the usage costs under the price, rounded once, half up."""
+def percent_for(price: Price, service_tier: str) -> int:
+    """Percent of the rates that a call of that tier costs: 100 where the price says nothing of it."""
+    return next((tier.percent for tier in price.service_tiers if tier.name == service_tier), 100)
+
+
+def cost_nanousd(usage: Usage, price: Price, service_tier: str = "") -> int:
+    """What the usage costs under the price, rounded once, half up. `service_tier` as the provider named it."""
     rates = price.rates if not price.long_context else rates_for(price, usage.prompt_tokens)
     numerator = (
         usage.input_tokens * rates.input
@@ -114,12 +136,20 @@ def cost_nanousd(usage: Usage, price: Price) -> int:
         + usage.cache_write_1h_tokens * rates.cache_write_1h
         + usage.audio_input_tokens * rates.audio_input
         + usage.audio_output_tokens * rates.audio_output
-        + usage.images * rates.image * TOKENS_PER_PRICE_UNIT
     )
+    if usage.images or usage.server_tool_calls or usage.seconds or usage.characters:
+        numerator += TOKENS_PER_PRICE_UNIT * (
+            usage.images * rates.image
+            + usage.server_tool_calls * rates.server_tool_call
+            + usage.seconds * rates.second
+            + usage.characters * rates.character
+        )
+    if service_tier and price.service_tiers:
+        return divide_half_up(numerator * percent_for(price, service_tier), TOKENS_PER_PRICE_UNIT * 100)
     return divide_half_up(numerator, TOKENS_PER_PRICE_UNIT)
 
 
-def receipt_lines(usage: Usage, price: Price) -> list[Line]:
+def receipt_lines(usage: Usage, price: Price, service_tier: str = "") -> list[Line]:
     """The rows whose sum, rounded once, is `cost_nanousd`; classes that were not used are left out."""
     rates = rates_for(price, usage.prompt_tokens)
     rows = (
@@ -131,8 +161,13 @@ def receipt_lines(usage: Usage, price: Price) -> list[Line]:
         ("audio_input", usage.audio_input_tokens, rates.audio_input, TOKENS_PER_PRICE_UNIT),
         ("audio_output", usage.audio_output_tokens, rates.audio_output, TOKENS_PER_PRICE_UNIT),
         ("image", usage.images, rates.image, 1),
+        ("server_tool_call", usage.server_tool_calls, rates.server_tool_call, 1),
+        ("second", usage.seconds, rates.second, 1),
+        ("character", usage.characters, rates.character, 1),
     )
-    return [Line(token_class=n, quantity=q, unit_price_nanousd=p, per=per) for n, q, p, per in rows if q]
+    percent = percent_for(price, service_tier)
+    times, over = (1, 1) if percent == 100 else (percent, 100)
+    return [Line(token_class=n, quantity=q, unit_price_nanousd=p * times, per=per * over) for n, q, p, per in rows if q]
 
 
 def price_in_force(versions: tuple[Price, ...], at_ms: int) -> Price | None:

@@ -85,6 +85,8 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was used, in disjoint classes."""
     usage_source: Literal["provider", "estimated", "none"]
     """provider: as it reported; estimated: counted by the edge; none: nothing was used."""
+    service_tier: str = ""
+    """The provider's word for how it served the call, where it said one: its price may differ."""
     price_version: str
     """The immutable price version that the cost was rated with."""
     cost_nanousd: int

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from tt_common.contracts.events import UsageEvent
-from tt_common.rating import Line, LongContextTier, Price, Rates
+from tt_common.rating import Line, LongContextTier, Price, Rates, ServiceTier
 
 WALLET_ADJUST = "billing.rpc.v1.wallets.adjust"
 WALLET_GET = "billing.rpc.v1.wallets.get"
@@ -131,6 +131,7 @@ class PublishPrice(msgspec.Struct, frozen=True, kw_only=True):
     rates: Rates
     actor: str
     long_context: tuple[LongContextTier, ...] = ()
+    service_tiers: tuple[ServiceTier, ...] = ()
     starts_at_ms: int | None = None
 
 

@@ -9,6 +9,8 @@ from tt_common.rating import Price, price_in_force
 
 RATE_NANOUSD_MAX = 10**15
 TIERS_MAX = 16
+TIER_CHARACTERS_MAX = 64
+PERCENT_MAX = 10_000
 MODEL_CHARACTERS_MAX = 200
 
 
@@ -20,6 +22,16 @@ def check_rates(request: PublishPrice) -> None:
     bounds = [tier.above_tokens for tier in request.long_context]
     if len(bounds) > TIERS_MAX or len(set(bounds)) != len(bounds) or any(bound < 1 for bound in bounds):
         raise DomainError("invalid_price", "tiers begin above different numbers of tokens, at least 1")
+    names = [tier.name for tier in request.service_tiers]
+    percents = [tier.percent for tier in request.service_tiers]
+    if (
+        len(names) > TIERS_MAX
+        or len(set(names)) != len(names)
+        or any(not 0 < len(name) <= TIER_CHARACTERS_MAX for name in names)
+    ):
+        raise DomainError("invalid_price", "service tiers have different names")
+    if any(not 0 <= percent <= PERCENT_MAX for percent in percents):
+        raise DomainError("invalid_price", f"a service tier costs 0 to {PERCENT_MAX} percent of the rates")
     if not 0 < len(request.model) <= MODEL_CHARACTERS_MAX or "\x00" in request.model:
         raise DomainError("invalid_price", "a price belongs to a model")
 
@@ -30,7 +42,7 @@ def next_version(versions: tuple[Price, ...], request: PublishPrice, now_ms: int
     `now` is never before the newest was made: else, after the clock was put back, the new one would not come into force.
     """
     newest = versions[-1] if versions else None
-    if newest is not None and (newest.rates, newest.long_context) == (request.rates, request.long_context):
+    if newest is not None and _terms(newest) == _terms(request):
         return None
     number = 1 if newest is None else newest.number + 1
     now_ms = now_ms if newest is None else max(now_ms, newest.created_at_ms)
@@ -40,9 +52,14 @@ def next_version(versions: tuple[Price, ...], request: PublishPrice, now_ms: int
         number=number,
         rates=request.rates,
         long_context=request.long_context,
+        service_tiers=request.service_tiers,
         starts_at_ms=max(now_ms, request.starts_at_ms or 0),
         created_at_ms=now_ms,
     )
+
+
+def _terms(price: Price | PublishPrice) -> tuple[object, ...]:
+    return price.rates, price.long_context, price.service_tiers
 
 
 def forgotten_versions(known: tuple[Price, ...], seen: list[Price]) -> list[Price]:

@@ -81,7 +81,7 @@ def rating_difference(event: UsageEvent, booked_nanousd: int, price: Price | Non
         if booked_nanousd == 0:
             return None
         return Difference(RATING_CHECK, f"event {event.id}", f"a price {event.price_version}", "no such version")
-    rated = cost_nanousd(event.usage, price)
+    rated = cost_nanousd(event.usage, price, event.service_tier)
     capped = event.usage_source == "estimated" and booked_nanousd <= rated
     uncharged = event.outcome in ("unresolved", "failed") and booked_nanousd == 0
     if booked_nanousd == rated or capped or uncharged:

@@ -33,7 +33,7 @@ async def get_receipt(context: Context, request: GetReceipt) -> Receipt:
     return Receipt(
         event=event,
         price=price,
-        lines=tuple(receipt_lines(event.usage, price)) if price is not None else (),
+        lines=tuple(receipt_lines(event.usage, price, event.service_tier)) if price is not None else (),
         cost_nanousd=row.cost_nanousd,
         charged_nanousd=row.charged_nanousd,
         entries=tuple(entries),

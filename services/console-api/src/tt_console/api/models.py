@@ -24,7 +24,10 @@ class TierOut(BaseModel):
 
 
 class PriceOut(BaseModel):
-    """By token class: USD, and the deployment's credit where one is set, per million tokens (`image`: for one)."""
+    """By token class: USD, and the deployment's credit where one is set, per million tokens (what is no token: for one).
+
+    `service_tiers`: percent of that where the provider says that it served the call in that tier.
+    """
 
     version: str
     starts_at: str | None
@@ -32,6 +35,7 @@ class PriceOut(BaseModel):
     credit_name: str | None = None
     credit_per_million_tokens: dict[str, str] | None = None
     long_context: list[TierOut]
+    service_tiers: dict[str, int]
 
 
 class ModelOut(BaseModel):
@@ -70,6 +74,7 @@ def price_out(price: Price, credit: Credit | None) -> PriceOut:
             TierOut(above_tokens=tier.above_tokens, usd_per_million_tokens=rates_in_usd(tier.rates))
             for tier in price.long_context
         ],
+        service_tiers={tier.name: tier.percent for tier in price.service_tiers},
     )
 
 

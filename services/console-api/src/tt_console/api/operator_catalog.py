@@ -23,7 +23,7 @@ from tt_console.domain.catalog import (
     check_provider_terms,
     check_reachable,
 )
-from tt_console.domain.prices import parse_rates, parse_tiers
+from tt_console.domain.prices import parse_rates, parse_tiers, service_tiers
 from tt_console.store.catalog import list_models, list_providers
 from tt_console.usecases.manage_wallet import publish_price
 from tt_console.usecases.put_catalog import put_model, put_provider, remove_model, remove_provider
@@ -111,13 +111,15 @@ class TierBody(BaseModel):
 
 class PriceBody(BaseModel):
     """Decimal USD per million tokens by class: input, cache_read, cache_write_5m, cache_write_1h, output, audio_input,
-    audio_output; `image` for one image. Without `starts_at` it starts now."""
+    audio_output; USD for one of image, server_tool_call, second, character. `service_tiers`: percent of all that where the provider
+    names that tier. Without `starts_at` it starts now."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(max_length=128)
     usd_per_million_tokens: dict[str, str] = Field(min_length=1)
     long_context: list[TierBody] = Field(default=[], max_length=10)
+    service_tiers: dict[str, Annotated[int, Field(strict=True, ge=0, le=10_000)]] = Field(default={}, max_length=10)
     starts_at: AwareDatetime | None = None
 
 
@@ -223,6 +225,7 @@ async def post_price(body: PriceBody, request: Request, session: OperatorDep, co
         rates=parse_rates(body.usd_per_million_tokens, "usd_per_million_tokens"),
         actor=session.user.email,
         long_context=parse_tiers(tiers, "long_context"),
+        service_tiers=service_tiers(body.service_tiers),
         starts_at_ms=to_ms(body.starts_at),
     )
     actor = actor_of(request, context, session)

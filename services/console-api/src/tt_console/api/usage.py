@@ -54,6 +54,10 @@ class CallOut(BaseModel):
     audio_input_tokens: int
     audio_output_tokens: int
     images: int
+    server_tool_calls: int
+    seconds: int
+    characters: int
+    service_tier: str
     cost_usd: str
     cost_nanousd: int
     price_version: str

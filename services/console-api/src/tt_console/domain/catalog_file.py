@@ -11,9 +11,9 @@ import msgspec
 
 from tt_common.contracts.records import Dialect, Route
 from tt_common.errors import DomainError
-from tt_common.rating import LongContextTier, Rates
+from tt_common.rating import LongContextTier, Rates, ServiceTier
 from tt_console.domain.catalog import ModelTerms, ProviderTerms, check_id, check_model_terms, check_provider_terms
-from tt_console.domain.prices import parse_rates, parse_tiers
+from tt_console.domain.prices import parse_rates, parse_tiers, service_tiers
 
 
 class FileProvider(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,8 @@ class FileModel(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_million_tokens: dict[str, str]
     hold_output_tokens: int | None = None
     long_context: tuple[FileTier, ...] = ()
+    service_tiers: dict[str, int] = {}
+    """By the name that the provider answers with: percent of the rates."""
 
 
 class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class SeedModel(msgspec.Struct, frozen=True):
     terms: ModelTerms
     rates: Rates
     long_context: tuple[LongContextTier, ...]
+    service_tiers: tuple[ServiceTier, ...]
 
 
 class Seed(msgspec.Struct, frozen=True):
@@ -118,4 +121,5 @@ def _model(model: FileModel, known: set[str], available: set[str]) -> SeedModel:
         terms,
         parse_rates(model.usd_per_million_tokens, model.id),
         parse_tiers(tiers, model.id),
+        service_tiers(model.service_tiers),
     )

@@ -1,6 +1,7 @@
 """Prices and amounts as people write them: decimal strings in USD or the deployment's credit. No floats.
 
-Inside, money is integer nanoUSD and a price integer nanoUSD per million tokens (per image for `image`).
+Inside, money is integer nanoUSD and a price integer nanoUSD per million tokens
+(for one of `image`, `server_tool_call`, `second`, `character`).
 """
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -10,7 +11,7 @@ import msgspec
 
 from tt_common.errors import DomainError
 from tt_common.money import NANOUSD_PER_USD, format_usd, parse_usd
-from tt_common.rating import LongContextTier, Rates
+from tt_common.rating import LongContextTier, Rates, ServiceTier
 
 RATE_FIELDS: Final = Rates.__struct_fields__
 PROMPT_CLASSES: Final = ("cache_read", "cache_write_5m", "cache_write_1h", "audio_input")
@@ -57,6 +58,7 @@ def parse_amount(text: str, param: str) -> int:
 def parse_rates(usd: dict[str, str], param: str) -> Rates:
     """USD per million tokens by token class as Rates. Raises DomainError.
 
+    `image`, `server_tool_call`, `second` and `character` are USD for one.
     What is left out is not free: cached, cache-written and audio input cost what input costs, audio output what output costs.
     """
     unknown = set(usd) - set(RATE_FIELDS)
@@ -75,7 +77,7 @@ def parse_rates(usd: dict[str, str], param: str) -> Rates:
 
 
 def rates_in_usd(rates: Rates) -> dict[str, str]:
-    """The token classes that cost something, in USD per million tokens (`image`: for one)."""
+    """The token classes that cost something, in USD per million tokens (image, server tool call, second, character: for one)."""
     return {name: format_usd(value) for name in RATE_FIELDS if (value := getattr(rates, name))}
 
 
@@ -87,3 +89,8 @@ def rates_in_credit(rates: Rates, credit: Credit) -> dict[str, str]:
 def parse_tiers(tiers: list[tuple[int, dict[str, str]]], param: str) -> tuple[LongContextTier, ...]:
     """Long-context tiers from (above_tokens, USD rates) pairs."""
     return tuple(LongContextTier(above_tokens=above, rates=parse_rates(usd, param)) for above, usd in tiers)
+
+
+def service_tiers(percents: dict[str, int]) -> tuple[ServiceTier, ...]:
+    """Service tiers from percents of the rates by the provider's name of the tier."""
+    return tuple(ServiceTier(name=name, percent=percent) for name, percent in sorted(percents.items()))

@@ -43,6 +43,10 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     audio_input_tokens: int
     audio_output_tokens: int
     images: int
+    server_tool_calls: int
+    seconds: int
+    characters: int
+    service_tier: str
     cost_nanousd: int
     price_version: str
     usage_source: str
@@ -91,6 +95,10 @@ def usage_row(event: UsageEvent) -> UsageRow:
         audio_input_tokens=_count(usage.audio_input_tokens),
         audio_output_tokens=_count(usage.audio_output_tokens),
         images=_count(usage.images),
+        server_tool_calls=_count(usage.server_tool_calls),
+        seconds=_count(usage.seconds),
+        characters=_count(usage.characters),
+        service_tier=_text(event.service_tier),
         cost_nanousd=_bounded(event.cost_nanousd, COST_NANOUSD_MAX),
         price_version=_text(event.price_version),
         usage_source=event.usage_source,

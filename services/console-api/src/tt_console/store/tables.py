@@ -177,10 +177,13 @@ usage = Table(
             "audio_input_tokens",
             "audio_output_tokens",
             "images",
+            "server_tool_calls",
+            "seconds",
+            "characters",
             "cost_nanousd",
         )
     ],
-    *[_text(name) for name in ("price_version", "usage_source", "error_code")],
+    *[_text(name) for name in ("service_tier", "price_version", "usage_source", "error_code")],
     *[_bigint(name) for name in ("started_at_ms", "finished_at_ms", "first_byte_ms")],
 )
 

@@ -43,13 +43,19 @@ async def _publish_prices(database: Database, billing: Billing, models: Sequence
     in_force = {price.model for price in await billing.prices(None)}
     published = 0
     for model in models:
-        fingerprint = sha256_hex(msgspec.json.encode((model.rates, model.long_context)).decode())
+        fingerprint = sha256_hex(msgspec.json.encode((model.rates, model.long_context, model.service_tiers)).decode())
         async with database.transaction() as unit:
             seeded = await unit.catalog.seeded_price(model.id)
         if seeded == fingerprint and model.id in in_force:
             continue
         price = await billing.publish_price(
-            PublishPrice(model=model.id, rates=model.rates, long_context=model.long_context, actor="seed")
+            PublishPrice(
+                model=model.id,
+                rates=model.rates,
+                long_context=model.long_context,
+                service_tiers=model.service_tiers,
+                actor="seed",
+            )
         )
         async with database.transaction() as unit:
             await unit.catalog.remember_seeded_price(model.id, fingerprint)

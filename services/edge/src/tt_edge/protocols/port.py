@@ -67,6 +67,11 @@ class WholeAnswer(Protocol):
     @property
     def usage(self) -> Usage | None: ...
 
+    @property
+    def service_tier(self) -> str:
+        """As the provider named it; "" where it did not."""
+        ...
+
     def texts(self) -> list[str]:
         """Everything the model wrote, for counting where the provider reported no usage."""
         ...
@@ -85,6 +90,7 @@ class Tap(Protocol):
     """
 
     usage: Usage | None
+    service_tier: str
     texts: list[str]
     output_estimate: int
     complete: bool

@@ -137,7 +137,7 @@ REFUSALS: Final = {404: "model_not_found", 413: "request_too_large"}
 class TranslatedAnswer:
     """See `WholeAnswer`."""
 
-    __slots__ = ("_answer", "_call_id", "_client", "_request", "usage")
+    __slots__ = ("_answer", "_call_id", "_client", "_request", "service_tier", "usage")
 
     def __init__(self, client: ClientSide, request: Request, answer: ChatAnswer, call_id: str) -> None:
         self._client = client
@@ -145,6 +145,7 @@ class TranslatedAnswer:
         self._answer = answer
         self._call_id = call_id
         self.usage: Usage | None = answer.usage
+        self.service_tier = answer.service_tier
 
     def texts(self) -> list[str]:
         texts: list[str] = []
@@ -166,11 +167,11 @@ class TranslatedTap:
         "_endings",
         "_protocol",
         "_reader",
-        "_tier",
         "_writer",
         "complete",
         "failed",
         "output_estimate",
+        "service_tier",
         "texts",
         "usage",
     )
@@ -181,7 +182,7 @@ class TranslatedTap:
         self._protocol = protocol
         self._call_id = call_id
         self._endings: dict[int, Ending] = {}
-        self._tier = ""
+        self.service_tier = ""
         self.usage: Usage | None = None
         self.texts: list[str] = []
         self.output_estimate = 0
@@ -195,7 +196,7 @@ class TranslatedTap:
         return self._written(self._reader.end())
 
     def tail(self, cost_usd: str) -> bytes:
-        return self._writer.finish(self._endings, self.usage, self._tier, cost_usd) if self.complete else b""
+        return self._writer.finish(self._endings, self.usage, self.service_tier, cost_usd) if self.complete else b""
 
     def recount(self) -> int:
         self.output_estimate = count_tokens(["".join(self.texts)])
@@ -219,7 +220,7 @@ class TranslatedTap:
             self._endings[event.choice] = event.ending
             return b""
         elif isinstance(event, Metered):
-            self.usage, self._tier = event.usage, event.service_tier or self._tier
+            self.usage, self.service_tier = event.usage, event.service_tier or self.service_tier
             return b""
         elif isinstance(event, Failed):
             self.failed = True

@@ -148,7 +148,11 @@ async def _answer_whole(gateway: Gateway, exchange: Exchange, call: Call, reache
         settle_call(gateway, call, "failed", reached.status, NO_CHARGE, "provider_refused")
     else:
         used = answer.usage
-        settlement = rate_estimate(call, answer.texts()) if used is None else rate_provider_usage(call, used)
+        settlement = (
+            rate_estimate(call, answer.texts())
+            if used is None
+            else rate_provider_usage(call, used, answer.service_tier)
+        )
         body = answer.rendered(call.request.model, format_usd(settlement.cost_nanousd))
         settle_call(gateway, call, "client_disconnected" if exchange.gone else "succeeded", 200, settlement)
         if settlement.usage.cache_read_tokens:

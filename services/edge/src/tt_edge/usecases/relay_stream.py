@@ -124,7 +124,7 @@ def _outcome(exchange: Exchange, tap: Tap, error: DomainError | None) -> Outcome
 
 def _rated(call: Call, tap: Tap, outcome: Outcome) -> Settlement:
     if tap.usage is not None:
-        return rate_provider_usage(call, tap.usage)
+        return rate_provider_usage(call, tap.usage, tap.service_tier)
     if outcome == "upstream_broken" and not tap.texts:
         return NO_CHARGE
     # Joined, because where a provider cuts its chunks says nothing about tokens.

@@ -16,6 +16,7 @@ from tt_edge.usecases.gateway import Call, Gateway
 
 _encode = msgspec.json.Encoder().encode
 NOTHING = Usage()
+TIER_CHARACTERS_MAX = 64
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -25,20 +26,24 @@ class Settlement(msgspec.Struct, frozen=True):
     source: Literal["provider", "estimated", "none"]
     cost_nanousd: int
     flags: tuple[str, ...] = ()
+    service_tier: str = ""
 
 
 NO_CHARGE = Settlement(NOTHING, "none", 0)
 
 
-def rate_provider_usage(call: Call, usage: Usage) -> Settlement:
+def rate_provider_usage(call: Call, usage: Usage, service_tier: str) -> Settlement:
     """The provider's own figures, in full; beyond the model's limits at most the hold, and flagged."""
     assert call.price is not None and call.model is not None and call.hold is not None and call.request is not None
-    cost = cost_nanousd(usage, call.price)
+    service_tier = service_tier[:TIER_CHARACTERS_MAX]
+    cost = cost_nanousd(usage, call.price, service_tier)
     output_max = call.model.max_output_tokens * call.request.demand.choices
     beyond = usage.prompt_tokens > call.model.context_window and call.request.kind == "chat"
     if beyond or usage.output_tokens > output_max:
-        return Settlement(usage, "provider", min(cost, call.hold.amount_nanousd), ("usage_beyond_limits",))
-    return Settlement(usage, "provider", cost)
+        return Settlement(
+            usage, "provider", min(cost, call.hold.amount_nanousd), ("usage_beyond_limits",), service_tier
+        )
+    return Settlement(usage, "provider", cost, (), service_tier)
 
 
 def rate_estimate(call: Call, texts: list[str]) -> Settlement:
@@ -86,6 +91,7 @@ def settle_call(
         stream=call.request.stream,
         usage=settlement.usage,
         usage_source=settlement.source,
+        service_tier=settlement.service_tier,
         price_version=call.price.version,
         cost_nanousd=settlement.cost_nanousd,
         started_at_ms=call.started_at_ms,

@@ -15,6 +15,7 @@ class _Fields(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw()
     choices: msgspec.Raw = msgspec.Raw()
     data: msgspec.Raw = msgspec.Raw()
+    service_tier: Any = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -25,6 +26,7 @@ class Answer(msgspec.Struct, frozen=True):
     raw_usage: bytes
     raw_choices: bytes
     usage: Usage | None
+    service_tier: str = ""
 
     def texts(self) -> list[str]:
         """See `WholeAnswer`; vectors are no texts."""
@@ -60,7 +62,9 @@ def parse_answer(body: bytes, kind: str) -> Answer | None:
     choices, raw_usage = bytes(fields.choices), bytes(fields.usage)
     if not (choices if kind == "chat" else bytes(fields.data)):
         return None
-    return Answer(body, bytes(fields.model), raw_usage, choices, parse_usage(raw_usage) if raw_usage else None)
+    usage = parse_usage(raw_usage) if raw_usage else None
+    tier = fields.service_tier if isinstance(fields.service_tier, str) else ""
+    return Answer(body, bytes(fields.model), raw_usage, choices, usage, tier)
 
 
 def answer_texts(answer: Answer) -> list[str]:

@@ -33,6 +33,7 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()  # a union with None would decode nothing but null
     error: msgspec.Raw = msgspec.Raw()
+    service_tier: Any = None
 
 
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
@@ -56,6 +57,7 @@ class StreamTap:
         "failed",
         "finished",
         "output_estimate",
+        "service_tier",
         "texts",
         "usage",
     )
@@ -68,6 +70,7 @@ class StreamTap:
         self._wants_usage = wants_usage
         self._usage_frame: bytes | None = None
         self.usage: Usage | None = None
+        self.service_tier = ""
         self.texts: list[str] = []
         self.output_estimate = 0
         self.finished = False
@@ -131,6 +134,8 @@ class StreamTap:
         has_usage = bytes(chunk.usage)[:1] == b"{"
         if has_usage:
             self.usage = parse_usage(chunk.usage) or self.usage
+            if isinstance(chunk.service_tier, str):
+                self.service_tier = chunk.service_tier
         if chunk.model is not None and chunk.model != self._asked_model:
             frame = self._renamed(frame, chunk.model)
         if has_usage and not chunk.choices:
