@@ -46,8 +46,8 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     server_tool_calls: int
     seconds: int
     characters: int
-    service_tier: str
     cost_nanousd: int
+    service_tier: str
     price_version: str
     usage_source: str
     error_code: str
@@ -98,8 +98,8 @@ def usage_row(event: UsageEvent) -> UsageRow:
         server_tool_calls=_count(usage.server_tool_calls),
         seconds=_count(usage.seconds),
         characters=_count(usage.characters),
-        service_tier=_text(event.service_tier),
         cost_nanousd=_bounded(event.cost_nanousd, COST_NANOUSD_MAX),
+        service_tier=_text(event.service_tier),
         price_version=_text(event.price_version),
         usage_source=event.usage_source,
         error_code=_text(event.error_code),
