@@ -6,6 +6,7 @@ import orjson
 
 from tt_sandbox.provider.dialect import Dialect, Endpoint, RequestRefused
 from tt_sandbox.provider.openai import chat, embeddings
+from tt_sandbox.provider.openai.audio import speech, transcription
 from tt_sandbox.provider.openai.images import answer as images
 from tt_sandbox.provider.records import Call
 from tt_sandbox.provider.wire import Headers
@@ -66,6 +67,9 @@ OPENAI = Dialect("openai", headers, error, admit, "you must provide a model para
 ENDPOINTS = {
     "/v1/chat/completions": Endpoint(OPENAI, chat.answer),
     "/v1/embeddings": Endpoint(OPENAI, embeddings.answer),
+    "/v1/audio/transcriptions": Endpoint(OPENAI, transcription.transcribe, takes_form=True),
+    "/v1/audio/translations": Endpoint(OPENAI, transcription.translate, takes_form=True),
+    "/v1/audio/speech": Endpoint(OPENAI, speech.speak),
     "/v1/images/generations": Endpoint(OPENAI, images.generate),
     "/v1/images/edits": Endpoint(OPENAI, images.edit, takes_form=True),
 }

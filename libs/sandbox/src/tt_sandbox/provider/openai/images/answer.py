@@ -12,6 +12,7 @@ import orjson
 
 from tt_sandbox.provider import content, pictures
 from tt_sandbox.provider.dialect import Asked, RequestRefused
+from tt_sandbox.provider.openai.events import ERROR_EVENT
 from tt_sandbox.provider.openai.images.forms import OLDER, ImageForm, read_edit, read_generation
 from tt_sandbox.provider.records import TokenCounts
 from tt_sandbox.provider.streams import Event, Script, play
@@ -24,7 +25,6 @@ QUALITY = "medium"
 SIZE = "1024x1024"
 PICTURES = "/sandbox/images/"
 BLOCKED = ("refusal", "recitation", "prompt_blocked")
-ERROR = {"type": "server_error", "code": "server_error", "message": "The server had an error.", "param": None}
 
 
 async def generate(exchange: Exchange, asked: Asked) -> None:
@@ -47,8 +47,7 @@ async def _answer(exchange: Exchange, images: "_Images") -> None:
     call.id, call.stream = f"img-sandbox{call.seq:012d}", bool(images.form.stream)
     call.expect(images.counts)
     if images.form.stream:
-        error = b"event: error\ndata: %b\n\n" % orjson.dumps({"type": "error", "error": ERROR})
-        await play(exchange, Script((), images.events(), (), lambda: error), switches)
+        await play(exchange, Script((), images.events(), (), lambda: ERROR_EVENT), switches)
         return
     reported = images.reports_tokens and not switches.omit_usage
     call.vendor_usage = orjson.dumps(images.usage) if reported else None

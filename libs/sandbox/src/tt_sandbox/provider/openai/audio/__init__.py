@@ -1,0 +1,1 @@
+"""OpenAI's audio endpoints: speech to text of uploads, text to speech as bytes or events."""
