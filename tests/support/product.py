@@ -36,8 +36,9 @@ class Product:
             "CONSOLE_CREDITS_PER_USD": CREDITS_PER_USD,
             # The models of this stack are the sandbox's, whatever the tester's own shell has.
             "OPENAI_API_KEY": "",
+            "GEMINI_API_KEY": "",
         }
-        edge = {"EDGE_IDLE_GRANT_S": "0.2", "OPENAI_API_KEY": ""}
+        edge = {"EDGE_IDLE_GRANT_S": "0.2", "OPENAI_API_KEY": "", "GEMINI_API_KEY": ""}
         given = env or {}
         self.stack = Stack(
             data_dir,

@@ -13,7 +13,7 @@ from tests.support.console import ApiKey
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
 
-PROTOCOLS_SERVED: Final = frozenset({"openai"})
+PROTOCOLS_SERVED: Final = frozenset({"openai", "gemini"})
 """What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
 that dialect, and ANSWERS what it says."""
 
@@ -39,6 +39,13 @@ _CHUNKS: Final = (
     {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
     {"choices": [], "usage": _USAGE},
 )
+_GEMINI: Final = {
+    "candidates": [
+        {"content": {"parts": [{"text": "pong"}], "role": "model"}, "finishReason": "STOP", "index": 0},
+    ],
+    "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 1, "totalTokenCount": 6},
+    "modelVersion": "vendor/some-model",
+}
 _VECTORS: Final = {
     "object": "list",
     "model": "vendor/some-model",
@@ -54,18 +61,29 @@ def _events(*chunks: dict[str, Any]) -> bytes:
 
 ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
     "openai": (json.dumps(_WHOLE).encode(), _events(*_CHUNKS)),
+    "gemini": (json.dumps(_GEMINI).encode(), b"data: %b\r\n\r\n" % json.dumps(_GEMINI).encode()),
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
 
-CASES: Final = {name: case for name, case in load().items() if case.needs is None or case.needs in PROTOCOLS_SERVED}
+TRANSLATED: Final = frozenset[frozenset[str]]()
+"""Pairs of protocols between which the edge translates."""
+CASES: Final = {
+    name: case
+    for name, case in load().items()
+    if (case.needs is None or case.needs in PROTOCOLS_SERVED)
+    and (case.protocol == case.dialect or {case.protocol, case.dialect} in TRANSLATED)
+}
 
 
 @pytest.fixture(scope="module")
 def models(product: Product, scripted: ScriptedProvider, scripted_model: str) -> dict[str, str]:
     """A model by dialect of its provider; the one for embeddings apart."""
     route = {"provider": "scripted", "upstream_model": "vendor/some-model"}
+    gemini = {"provider": "scripted-gemini", "upstream_model": "vendor/some-model"}
+    product.operator.put_provider("scripted-gemini", scripted.base_url, key_ref="env:SANDBOX_API_KEY", dialect="gemini")
     return {
         "openai": scripted_model,
+        "gemini": product.new_model(routes=[gemini]),
         "embeddings": product.new_model(routes=[route], kind="embedding", output_usd="0"),
     }
 

@@ -15,7 +15,7 @@ def test_seeding_again_changes_nothing(deployment: Deployment) -> None:
 
     done = deployment.command(*SEED)
 
-    assert done.stdout == "1 providers, 8 models, 0 new prices\n"
+    assert done.stdout.endswith(f" {len(before)} models, 0 new prices\n")
     assert deployment.query("SELECT id, revision FROM models ORDER BY id") == before
     assert {model: len(versions) for model, versions in deployment.billing.prices.items()} == prices
 

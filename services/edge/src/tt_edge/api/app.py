@@ -16,15 +16,15 @@ from tt_common.ids import new_event_id
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import MetricsSource, metrics_router
 from tt_edge.api.models import models_router
-from tt_edge.protocols.endpoints import ENDPOINTS, find_endpoint
+from tt_edge.protocols.endpoints import ENDPOINTS, find_endpoint, protocol_of
 from tt_edge.protocols.errors import error_headers, error_status
 from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
-from tt_edge.protocols.openai.errors import error_body
+from tt_edge.protocols.gemini.paths import is_gemini_path, meant_path
 from tt_edge.usecases.gateway import Gateway
 from tt_edge.usecases.relay_call import relay_call
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-KNOWN_PATHS = (*ENDPOINTS, "/v1/models")
+KNOWN_PATHS = (*ENDPOINTS, "/v1/models", "/v1beta/models")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -85,30 +85,34 @@ def rest_app(edge: EdgeApp, lifespan: Lifespan, checks: dict[str, Check], metric
     app.include_router(models_router(edge))
 
     @app.exception_handler(DomainError)
-    async def refused(_: Request, error: DomainError) -> Response:
-        return error_response(error)
+    async def refused(request: Request, error: DomainError) -> Response:
+        return error_response(request, error)
 
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
         path = request.url.path
         is_call = find_endpoint(path) is not None
-        if error.status_code == 405 or is_call:
+        if is_call or (error.status_code == 405 and not (is_gemini_path(path) and meant_path(path) != path)):
             right = "POST" if is_call else "GET"
-            return error_response(
-                DomainError("method_not_allowed", f"{request.method} is not allowed on {path}; use {right}.")
-            )
-        return error_response(DomainError("not_found", not_found_message(request.method, path)))
+            wrong = DomainError("method_not_allowed", f"{request.method} is not allowed on {path}; use {right}.")
+            return error_response(request, wrong)
+        return error_response(request, DomainError("not_found", not_found_message(request.method, path)))
 
     return app
 
 
-def error_response(error: DomainError) -> Response:
-    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
-    return Response(error_body(error), error_status(error), headers, media_type="application/json")
+def error_response(request: Request, error: DomainError) -> Response:
+    """The error in the shape of the protocol that the path belongs to."""
+    scope = request.scope
+    protocol = protocol_of(scope["path"], dict(scope["headers"]))
+    headers = {name.decode(): value.decode() for name, value in error_headers(error) + protocol.error_headers(error)}
+    return Response(protocol.error_body(error, ""), error_status(error), headers, media_type="application/json")
 
 
 def not_found_message(method: str, path: str) -> str:
     """Names the path that was probably meant: one `/v1` too few or too many, another vendor's prefix, a slash twice."""
+    if is_gemini_path(path) and (meant := meant_path(path)) is not None:
+        return _meant(method, path, meant, "/v1beta")
     parts = [part for part in path.split("/") if part]
     for known in KNOWN_PATHS:
         endpoint = known.split("/")[2:]
@@ -121,5 +125,5 @@ def not_found_message(method: str, path: str) -> str:
     return f"There is no {method} {path}. Paths: {', '.join(KNOWN_PATHS)}."
 
 
-def _meant(method: str, path: str, meant: str) -> str:
-    return f"There is no {method} {path}. The path is {meant}; the base URL ends with one /v1."
+def _meant(method: str, path: str, meant: str, version: str = "/v1") -> str:
+    return f"There is no {method} {path}. The path is {meant}; the base URL ends with one {version}."

@@ -1,37 +1,56 @@
-"""GET /v1/models and /v1/models/{id}: what this key may use, in OpenAI's shape."""
+"""GET /v1/models and /v1beta/models, and one model below each: what this key may use, in the shape of the caller's protocol."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
 
+from tt_common.contracts.records import KeyRecord, ModelRecord
 from tt_common.errors import DomainError
+from tt_edge.protocols.endpoints import protocol_of
 from tt_edge.protocols.exchange import Exchange
-from tt_edge.protocols.openai.protocol import OPENAI
+from tt_edge.protocols.gemini import models as gemini
+from tt_edge.protocols.openai import models as openai
+from tt_edge.protocols.port import ClientProtocol, ProtocolName
 from tt_edge.usecases.authenticate import authenticate
+from tt_edge.usecases.gateway import Gateway
 from tt_edge.usecases.list_models import find_model, list_models
 
 if TYPE_CHECKING:
     from tt_edge.api.app import EdgeApp
+
+LISTS: Final[dict[ProtocolName, Callable[[list[ModelRecord]], dict[str, Any]]]] = {
+    "openai": openai.models_body,
+    "gemini": gemini.models_body,
+}
+ONE: Final[dict[ProtocolName, Callable[[ModelRecord], dict[str, Any]]]] = {
+    "openai": openai.model_body,
+    "gemini": gemini.model_body,
+}
 
 
 def models_router(edge: "EdgeApp") -> APIRouter:
     """Routes of the model list."""
     router = APIRouter(tags=["models"])
 
+    async def admitted(request: Request) -> tuple[Gateway, KeyRecord, ClientProtocol]:
+        gateway = edge.gateway
+        if gateway is None:
+            raise DomainError("not_ready", "The gateway is starting.", retry_after_s=1)
+        exchange = Exchange(request.scope, request.receive, request._send)
+        protocol = protocol_of(exchange.path, exchange.headers)
+        return gateway, await authenticate(gateway, exchange, protocol), protocol
+
+    @router.get("/v1beta/models")
     @router.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:
-        gateway = edge.gateway
-        if gateway is None:
-            raise DomainError("not_ready", "The gateway is starting.", retry_after_s=1)
-        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send), OPENAI)
-        return {"object": "list", "data": list_models(gateway, key)}
+        gateway, key, protocol = await admitted(request)
+        return LISTS[protocol.name](list_models(gateway, key))
 
+    @router.get("/v1beta/models/{model_id:path}")
     @router.get("/v1/models/{model_id:path}")
     async def model(model_id: str, request: Request) -> dict[str, Any]:
-        gateway = edge.gateway
-        if gateway is None:
-            raise DomainError("not_ready", "The gateway is starting.", retry_after_s=1)
-        key = await authenticate(gateway, Exchange(request.scope, request.receive, request._send), OPENAI)
-        return find_model(gateway, key, model_id)
+        gateway, key, protocol = await admitted(request)
+        return ONE[protocol.name](find_model(gateway, key, model_id))
 
     return router

@@ -5,6 +5,9 @@ from typing import Final
 
 import msgspec
 
+from tt_edge.protocols.gemini.paths import is_gemini_path, names_one_model
+from tt_edge.protocols.gemini.protocol import GEMINI
+from tt_edge.protocols.gemini.request import parse_generate, parse_stream
 from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat, parse_embeddings
 from tt_edge.protocols.port import ClientProtocol, Request, Target
@@ -25,10 +28,22 @@ ENDPOINTS: Final = {
     for endpoint in (
         Endpoint("/v1/chat/completions", OPENAI, lambda _, body: parse_chat(body), "chat"),
         Endpoint("/v1/embeddings", OPENAI, lambda _, body: parse_embeddings(body), "embeddings"),
+        Endpoint("/v1beta/models/{model}:generateContent", GEMINI, parse_generate, "generate_content"),
+        Endpoint("/v1beta/models/{model}:streamGenerateContent", GEMINI, parse_stream, "generate_content"),
     )
 }
 
 
 def find_endpoint(path: str) -> Endpoint | None:
     """The endpoint that a POST to this path is meant for."""
-    return ENDPOINTS.get(path)
+    endpoint = ENDPOINTS.get(path)
+    if endpoint is None and names_one_model(path):
+        return ENDPOINTS.get("/v1beta/models/{model}:" + path.rpartition(":")[2])
+    return endpoint
+
+
+def protocol_of(path: str, headers: dict[bytes, bytes]) -> ClientProtocol:
+    """Whose shape an answer has that is no model call's: by the path, else by the header that only one family of SDKs sends."""
+    if is_gemini_path(path) or b"x-goog-api-key" in headers:
+        return GEMINI
+    return OPENAI

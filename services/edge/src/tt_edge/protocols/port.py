@@ -89,12 +89,23 @@ class Tap(Protocol):
     roughly its tokens. Raises FrameTooLarge.
     """
 
-    usage: Usage | None
-    service_tier: str
-    texts: list[str]
-    output_estimate: int
-    complete: bool
-    failed: bool
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def service_tier(self) -> str: ...
+
+    @property
+    def texts(self) -> list[str]: ...
+
+    @property
+    def output_estimate(self) -> int: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def failed(self) -> bool: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -103,6 +114,10 @@ class Tap(Protocol):
         ...
 
     def tail(self, cost_usd: str) -> bytes: ...
+
+    def broken(self, error_event: bytes) -> bytes:
+        """Instead of `tail`: the protocol's error event, in the frame that this stream is read in."""
+        ...
 
     def recount(self) -> int:
         """The delivered tokens, counted by the tokenizer; the rough count goes on from there."""

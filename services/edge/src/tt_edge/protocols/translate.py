@@ -198,6 +198,9 @@ class TranslatedTap:
     def tail(self, cost_usd: str) -> bytes:
         return self._writer.finish(self._endings, self.usage, self.service_tier, cost_usd) if self.complete else b""
 
+    def broken(self, error_event: bytes) -> bytes:
+        return error_event
+
     def recount(self) -> int:
         self.output_estimate = count_tokens(["".join(self.texts)])
         return self.output_estimate

@@ -49,7 +49,8 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
     if call.cache is not None and tap.complete and settlement.source == "provider" and not settlement.flags:
         keep_for_later(gateway, call, None)
     cost_usd = format_usd(settlement.cost_nanousd)
-    tail = tap.tail(cost_usd) if error is None else call.endpoint.protocol.error_event(error, call.id)
+    protocol = call.endpoint.protocol
+    tail = tap.tail(cost_usd) if error is None else tap.broken(protocol.error_event(error, call.id))
     exchange.keep(tail)
     if settlement.source == "none":
         await end_uncharged(gateway, call)

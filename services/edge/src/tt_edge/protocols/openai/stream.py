@@ -101,6 +101,9 @@ class StreamTap:
             parts.append(b"data: [DONE]\n\n")
         return b"".join(parts)
 
+    def broken(self, error_event: bytes) -> bytes:
+        return error_event
+
     def recount(self) -> int:
         """The delivered tokens, counted by the tokenizer; the rough count goes on from there."""
         self.output_estimate = count_tokens(["".join(self.texts)])
