@@ -11,6 +11,7 @@ from tt_edge.domain.refusals import invalid_request
 from tt_edge.protocols.errors import STATUSES
 from tt_edge.protocols.gemini.answer import parse_answer
 from tt_edge.protocols.gemini.errors import error_body, refusal_body
+from tt_edge.protocols.gemini.stream import StreamTap
 from tt_edge.protocols.gemini.usage import parse_metered, parse_usage
 
 
@@ -65,6 +66,16 @@ def test_the_total_decides_where_the_parts_do_not_add_up(fields: dict[str, int],
     found = usage(promptTokenCount=10, **fields)
     assert found is not None
     assert found.output_tokens == output
+
+
+def test_searches_are_counted_once_a_candidate_though_a_stream_may_repeat_them() -> None:
+    candidate = {"finishReason": "STOP", "groundingMetadata": {"webSearchQueries": ["a", "b"]}}
+    body = {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}
+    answer = parse_answer(json.dumps(body).encode())
+    assert answer is not None
+    tap = StreamTap("asked")
+    tap.feed(b"data: %b\n\n" % json.dumps(body).encode() * 3)
+    assert answer.usage == tap.usage == Usage(input_tokens=1, server_tool_calls=2)
 
 
 @pytest.mark.parametrize("raw", [b"null", b"{}", b'{"promptTokenCount":-1}', b'{"promptTokenCount":"9"}', b"[", b""])

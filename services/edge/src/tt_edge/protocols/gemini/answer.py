@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.protocols.gemini.usage import parse_usage, with_cost
+from tt_edge.protocols.gemini.usage import Grounding, parse_metered, with_cost, with_searches
 
 VERSION: Final = b'"modelVersion"'
 
@@ -32,8 +32,10 @@ class Content(msgspec.Struct):
 
 
 class Candidate(msgspec.Struct):
+    index: int = 0
     content: Content | None = None
     finish: str | None = msgspec.field(default=None, name="finishReason")
+    grounding: Grounding | None = msgspec.field(default=None, name="groundingMetadata")
 
 
 _decoder = msgspec.json.Decoder(_Fields)
@@ -50,11 +52,11 @@ class Answer(msgspec.Struct, frozen=True):
     raw_usage: bytes
     raw_candidates: bytes
     usage: Usage | None
+    service_tier: str
 
     def texts(self) -> list[str]:
-        try:
-            candidates = _candidates_decoder.decode(self.raw_candidates or b"[]") or []
-        except UNREADABLE:
+        candidates = _candidates(self.raw_candidates)
+        if candidates is None:
             return [self.raw_candidates.decode(errors="replace")]
         return [text for candidate in candidates for text in candidate_texts(candidate)]
 
@@ -74,8 +76,18 @@ def parse_answer(body: bytes) -> Answer | None:
     candidates, raw_usage = bytes(fields.candidates), bytes(fields.usage)
     if candidates[:1] != b"[" and bytes(fields.feedback)[:1] != b"{":
         return None
-    usage = parse_usage(raw_usage) if raw_usage else None
-    return Answer(body, bytes(fields.version), raw_usage, candidates, usage)
+    usage, tier = parse_metered(raw_usage)
+    if b"webSearchQueries" in candidates:
+        usage = with_searches(usage, [candidate.grounding for candidate in _candidates(candidates) or ()])
+    return Answer(body, bytes(fields.version), raw_usage, candidates, usage, tier)
+
+
+def _candidates(raw: bytes) -> list[Candidate] | None:
+    """None where they are not what they should be."""
+    try:
+        return _candidates_decoder.decode(raw or b"[]") or []
+    except UNREADABLE:
+        return None
 
 
 def candidate_texts(candidate: Candidate) -> list[str]:

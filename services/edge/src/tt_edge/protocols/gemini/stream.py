@@ -11,7 +11,7 @@ import msgspec
 from tt_common.rating import Usage
 from tt_edge.domain.tokens import count_tokens
 from tt_edge.protocols.gemini.answer import UNREADABLE, Candidate, candidate_texts, rendered
-from tt_edge.protocols.gemini.usage import parse_usage
+from tt_edge.protocols.gemini.usage import Grounding, parse_metered, with_searches
 from tt_edge.protocols.port import Tap
 from tt_edge.protocols.sse import FrameSplitter, payload_of
 
@@ -38,6 +38,7 @@ class StreamTap:
 
     __slots__ = (
         "_ended",
+        "_groundings",
         "_held",
         "_model",
         "_raw_model",
@@ -45,6 +46,7 @@ class StreamTap:
         "complete",
         "failed",
         "output_estimate",
+        "service_tier",
         "texts",
         "usage",
     )
@@ -56,6 +58,9 @@ class StreamTap:
         self._held: tuple[bytes, bytes, bytes] | None = None
         """Data of the last frame, and its model's name and usage as they stand in it."""
         self._ended = False
+        self._groundings: dict[int, Grounding] = {}
+        """By candidate, the last one."""
+        self.service_tier = ""
         self.usage: Usage | None = None
         self.texts: list[str] = []
         self.output_estimate = 0
@@ -101,6 +106,8 @@ class StreamTap:
         for candidate in chunk.candidates or ():
             if candidate.finish:
                 self._ended = True
+            if candidate.grounding is not None and candidate.grounding.queries:
+                self._groundings[candidate.index] = candidate.grounding
             for text in candidate_texts(candidate):
                 self.texts.append(text)
                 self.output_estimate += -(-len(text) // CHARS_PER_TOKEN)
@@ -108,7 +115,10 @@ class StreamTap:
             self._ended = True
         raw_usage, version = bytes(chunk.usage), bytes(chunk.version)
         if raw_usage[:1] == b"{":
-            self.usage = parse_usage(raw_usage) or self.usage
+            usage, tier = parse_metered(raw_usage)
+            self.usage, self.service_tier = usage or self.usage, tier or self.service_tier
+        if self._groundings:
+            self.usage = with_searches(self.usage, self._groundings.values())
         if not self._ended:
             return self._sent(payload, version, raw_usage, None)
         before, self._held = self._released(None), (payload, version, raw_usage)
@@ -142,6 +152,10 @@ class ArrayTap:
     @property
     def usage(self) -> Usage | None:
         return self._tap.usage
+
+    @property
+    def service_tier(self) -> str:
+        return self._tap.service_tier
 
     @property
     def output_estimate(self) -> int:

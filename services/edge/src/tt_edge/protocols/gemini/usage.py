@@ -4,12 +4,14 @@ The prompt includes what was cached, a tool's own prompt stands beside it; candi
 where they don't add up: some models leave thoughts out of the parts, others count them among the candidates.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from tt_common.rating import QUANTITY_MAX, Usage
 
+QUERIES_MAX: Final = 1_000
 TIERS: Final = {
     "ON_DEMAND": "standard",
     "ON_DEMAND_PRIORITY": "priority",
@@ -38,6 +40,12 @@ class WireUsage(msgspec.Struct, rename="camel"):
     traffic_type: str | None = None
 
 
+class Grounding(msgspec.Struct):
+    """The searches that Google made for a candidate, and charges for."""
+
+    queries: list[str] | None = msgspec.field(default=None, name="webSearchQueries")
+
+
 _decoder = msgspec.json.Decoder(WireUsage)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -48,13 +56,21 @@ def parse_usage(raw: msgspec.Raw | bytes) -> Usage | None:
 
 
 def parse_metered(raw: msgspec.Raw | bytes) -> tuple[Usage | None, str]:
-    """The same with the service tier that was used, "" where it isn't said."""
+    """The same with the service tier that was used, "" where it isn't said: `flex`, `priority`, as Google's requests name them."""
     try:
         wire = _decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None, ""
     tier = wire.traffic_type or ""
     return _usage(wire), TIERS.get(tier, tier.lower())
+
+
+def with_searches(usage: Usage | None, groundings: Iterable[Grounding | None]) -> Usage | None:
+    """The usage with the searches that were made for it."""
+    searches = sum(len(grounding.queries or ()) for grounding in groundings if grounding is not None)
+    if usage is None or not searches:
+        return usage
+    return msgspec.structs.replace(usage, server_tool_calls=min(searches, QUERIES_MAX))
 
 
 def _usage(wire: WireUsage) -> Usage | None:
