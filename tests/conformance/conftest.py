@@ -1,10 +1,13 @@
 """One customer with one key and the SDK clients on it, shared by the tests of a module."""
 
-from collections.abc import AsyncIterator, Iterator
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
 
+from tests.conformance.claude import PRICE
 from tests.support.console import ApiKey, ConsoleUser
 from tests.support.product import Product
 from tests.support.scripted_provider import ScriptedProvider
@@ -45,3 +48,32 @@ def scripted_model(product: Product, scripted: ScriptedProvider) -> str:
     """A model served by the scripted provider under the name `vendor/some-model`."""
     product.operator.put_provider("scripted", scripted.base_url, key_ref="env:SANDBOX_API_KEY")
     return product.new_model(routes=[{"provider": "scripted", "upstream_model": "vendor/some-model"}])
+
+
+@pytest.fixture(scope="session")
+def new_claude(product: Product) -> Callable[[], str]:
+    """Makes models that the sandbox serves in Anthropic's dialect under their own names, at `PRICE`."""
+    product.operator.put_provider(
+        "speaks-anthropic", f"{product.stack.sandbox_url}/v1", dialect="anthropic", key_ref="env:SANDBOX_API_KEY"
+    )
+
+    def make() -> str:
+        model = f"claude-{secrets.token_hex(6)}"
+        product.operator.put_model(model, [{"provider": "speaks-anthropic", "upstream_model": model}])
+        product.operator.publish_price(model, **PRICE)
+        product.until_callable(model)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def claude_model(new_claude: Callable[[], str]) -> str:
+    return new_claude()
+
+
+@pytest.fixture(scope="module")
+def claude(product: Product, key: ApiKey) -> Iterator[Anthropic]:
+    """Anthropic's SDK without retries of its own."""
+    with product.anthropic(key) as sdk:
+        yield sdk

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from anthropic import Anthropic
+from anthropic import DefaultHttpxClient as AnthropicHttpxClient
 from openai import AsyncOpenAI, DefaultHttpxClient, OpenAI
 
 from tests.support.console import ApiKey, ConsoleUser, Operator
@@ -21,6 +23,8 @@ OPERATOR_EMAIL = "operator@example.com"
 CREDIT_NAME = "TMT"
 CREDITS_PER_USD = "100"
 SANDBOX = "sandbox"
+NO_VENDORS = {"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": "", "GEMINI_API_KEY": ""}
+"""The models of this stack are the sandbox's, whatever the tester's own shell has."""
 
 
 class Product:
@@ -34,11 +38,9 @@ class Product:
             "CONSOLE_PROVIDER_NETWORKS": '["127.0.0.0/8"]',
             "CONSOLE_CREDIT_NAME": CREDIT_NAME,
             "CONSOLE_CREDITS_PER_USD": CREDITS_PER_USD,
-            # The models of this stack are the sandbox's, whatever the tester's own shell has.
-            "OPENAI_API_KEY": "",
-            "GEMINI_API_KEY": "",
+            **NO_VENDORS,
         }
-        edge = {"EDGE_IDLE_GRANT_S": "0.2", "OPENAI_API_KEY": "", "GEMINI_API_KEY": ""}
+        edge = {"EDGE_IDLE_GRANT_S": "0.2", **NO_VENDORS}
         given = env or {}
         self.stack = Stack(
             data_dir,
@@ -117,6 +119,13 @@ class Product:
         options.setdefault("base_url", self.base_url(edge))
         options.setdefault("http_client", DefaultHttpxClient(trust_env=False))
         return OpenAI(api_key=plaintext, max_retries=max_retries, **options)
+
+    def anthropic(self, key: ApiKey | str, *, edge: int = 0, max_retries: int = 0, **options: Any) -> Anthropic:
+        """Anthropic's SDK, pointed at an edge. It doesn't retry unless told to; close it, or use it in a `with`."""
+        plaintext = key if isinstance(key, str) else key.plaintext
+        options.setdefault("base_url", self.stack.edge_urls[edge])
+        options.setdefault("http_client", AnthropicHttpxClient(trust_env=False))
+        return Anthropic(api_key=plaintext, max_retries=max_retries, **options)
 
     def async_openai(self, key: ApiKey, *, edge: int = 0, max_retries: int = 0) -> AsyncOpenAI:
         return AsyncOpenAI(api_key=key.plaintext, max_retries=max_retries, base_url=self.base_url(edge))

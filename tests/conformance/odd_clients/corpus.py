@@ -57,8 +57,10 @@ class Case(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
 
     @property
     def provider_calls(self) -> int:
-        """How many calls reach the provider: none for what is refused, for lists and for counting."""
-        return int(self.expect.status == 200 and self.method == "POST" and "/count_tokens" not in self.path)
+        """How many calls reach the provider: none for what is refused, for lists, and for counting by a model of another dialect."""
+        counts = "/count_tokens" in self.path or ":countTokens" in self.path
+        asked = self.dialect == self.protocol or not counts
+        return int(self.expect.status == 200 and self.method == "POST" and asked)
 
     def content(self, words: dict[str, str]) -> bytes:
         """The body as bytes, with `$model` and `$key` put in."""

@@ -13,7 +13,7 @@ from tests.support.console import ApiKey
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
 
-PROTOCOLS_SERVED: Final = frozenset({"openai", "gemini"})
+PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini"})
 """What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
 that dialect, and ANSWERS what it says."""
 
@@ -54,6 +54,31 @@ _VECTORS: Final = {
 }
 
 
+_MESSAGE: Final = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "vendor/some-model",
+    "content": [{"type": "text", "text": "pong"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 5, "output_tokens": 1},
+}
+
+
+def _message_events() -> bytes:
+    delta = {"stop_reason": "end_turn", "stop_sequence": None}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**_MESSAGE, "content": [], "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "pong"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
 def _events(*chunks: dict[str, Any]) -> bytes:
     events = [json.dumps({**_HEAD, "object": "chat.completion.chunk", **chunk}) for chunk in chunks]
     return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
@@ -61,6 +86,7 @@ def _events(*chunks: dict[str, Any]) -> bytes:
 
 ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
     "openai": (json.dumps(_WHOLE).encode(), _events(*_CHUNKS)),
+    "anthropic": (json.dumps(_MESSAGE).encode(), _message_events()),
     "gemini": (json.dumps(_GEMINI).encode(), b"data: %b\r\n\r\n" % json.dumps(_GEMINI).encode()),
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
@@ -80,10 +106,15 @@ def models(product: Product, scripted: ScriptedProvider, scripted_model: str) ->
     """A model by dialect of its provider; the one for embeddings apart."""
     route = {"provider": "scripted", "upstream_model": "vendor/some-model"}
     gemini = {"provider": "scripted-gemini", "upstream_model": "vendor/some-model"}
-    product.operator.put_provider("scripted-gemini", scripted.base_url, key_ref="env:SANDBOX_API_KEY", dialect="gemini")
+    claude = {"provider": "scripted-anthropic", "upstream_model": "vendor/some-model"}
+    for dialect in ("gemini", "anthropic"):
+        product.operator.put_provider(
+            f"scripted-{dialect}", scripted.base_url, key_ref="env:SANDBOX_API_KEY", dialect=dialect
+        )
     return {
         "openai": scripted_model,
         "gemini": product.new_model(routes=[gemini]),
+        "anthropic": product.new_model(routes=[claude]),
         "embeddings": product.new_model(routes=[route], kind="embedding", output_usd="0"),
     }
 

@@ -16,15 +16,19 @@ from tt_common.ids import new_event_id
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import MetricsSource, metrics_router
 from tt_edge.api.models import models_router
-from tt_edge.protocols.endpoints import ENDPOINTS, find_endpoint, protocol_of
+from tt_edge.protocols.anthropic.protocol import ANTHROPIC
+from tt_edge.protocols.endpoints import ANTHROPIC_PREFIX, COUNTS, ENDPOINTS, Endpoint, find_endpoint, protocol_of
 from tt_edge.protocols.errors import error_headers, error_status
 from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
 from tt_edge.protocols.gemini.paths import is_gemini_path, meant_path
+from tt_edge.usecases.count_tokens import count_tokens
 from tt_edge.usecases.gateway import Gateway
 from tt_edge.usecases.relay_call import relay_call
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-KNOWN_PATHS = (*ENDPOINTS, "/v1/models", "/v1beta/models")
+KNOWN_PATHS = (*ENDPOINTS, *COUNTS, "/v1/models", "/v1beta/models", f"{ANTHROPIC_PREFIX}/v1/models")
+REQUEST_ID = "tt_request_id"
+"""Where a request's scope carries its id for the handlers of errors."""
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -55,23 +59,29 @@ class EdgeApp:
             and self.gateway is not None
             and (endpoint := find_endpoint(scope["path"])) is not None
         ):
-            await relay_call(self.gateway, Exchange(scope, receive, send), endpoint)
+            exchange = Exchange(scope, receive, send)
+            if isinstance(endpoint, Endpoint):
+                await relay_call(self.gateway, exchange, endpoint)
+            else:
+                await count_tokens(self.gateway, exchange, endpoint)
         elif scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
-            await self._rest(scope, receive, _with_request_id(send))
+            await self._rest(scope, receive, _with_request_id(scope, send))
         else:
             await self._rest(scope, receive, send)
 
 
-def _with_request_id(send: Send) -> Callable[[Message], Awaitable[None]]:
-    request_id = new_event_id().encode()
+def _with_request_id(scope: Scope, send: Send) -> Callable[[Message], Awaitable[None]]:
+    request_id = scope[REQUEST_ID] = new_event_id()
+    protocol = protocol_of(scope["path"], dict(scope["headers"]))
+    headers = [
+        (b"x-tt-request-id", request_id.encode()),
+        (b"x-request-id", request_id.encode()),
+        *protocol.answer_headers(request_id.encode(), []),
+    ]
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [
-                *message.get("headers", []),
-                (b"x-tt-request-id", request_id),
-                (b"x-request-id", request_id),
-            ]
+            message["headers"] = [*message.get("headers", []), *headers]
         await send(message)
 
     return sending
@@ -106,7 +116,8 @@ def error_response(request: Request, error: DomainError) -> Response:
     scope = request.scope
     protocol = protocol_of(scope["path"], dict(scope["headers"]))
     headers = {name.decode(): value.decode() for name, value in error_headers(error) + protocol.error_headers(error)}
-    return Response(protocol.error_body(error, ""), error_status(error), headers, media_type="application/json")
+    body = protocol.error_body(error, scope.get(REQUEST_ID, ""))
+    return Response(body, error_status(error), headers, media_type="application/json")
 
 
 def not_found_message(method: str, path: str) -> str:
@@ -126,4 +137,5 @@ def not_found_message(method: str, path: str) -> str:
 
 
 def _meant(method: str, path: str, meant: str, version: str = "/v1") -> str:
-    return f"There is no {method} {path}. The path is {meant}; the base URL ends with one {version}."
+    base = "ends without /v1" if protocol_of(meant, {}) is ANTHROPIC else f"ends with one {version}"
+    return f"There is no {method} {path}. The path is {meant}; the base URL {base}."

@@ -27,7 +27,7 @@ class AiohttpAnswer(ReadInChunks):
         self._response = response
         self.status = response.status
         self.content_type = plain_header(response.headers.get("content-type", "application/json"))
-        self.request_id = plain_header(response.headers.get("x-request-id", ""))
+        self.request_id = plain_header(response.headers.get("x-request-id") or response.headers.get("request-id", ""))
 
     async def next_chunk(self) -> bytes:
         try:

@@ -29,7 +29,9 @@ class Http1Answer(ReadInChunks):
         self.status = connection.status
         headers = connection.headers
         self.content_type = plain_header(headers.get(b"content-type", b"application/json").decode("latin-1"))
-        self.request_id = plain_header(headers.get(b"x-request-id", b"").decode("latin-1"))
+        self.request_id = plain_header(
+            (headers.get(b"x-request-id") or headers.get(b"request-id", b"")).decode("latin-1")
+        )
 
     def __del__(self) -> None:
         self.close()  # nobody can read it any more: the connection must not stay taken

@@ -5,6 +5,10 @@ from typing import Final
 
 import msgspec
 
+from tt_edge.clients.answers import UpstreamRequest
+from tt_edge.protocols.anthropic.count import count_body, is_count, outgoing_count
+from tt_edge.protocols.anthropic.protocol import ANTHROPIC
+from tt_edge.protocols.anthropic.request import parse_messages
 from tt_edge.protocols.gemini.paths import is_gemini_path, names_one_model
 from tt_edge.protocols.gemini.protocol import GEMINI
 from tt_edge.protocols.gemini.request import parse_generate, parse_stream
@@ -23,27 +27,56 @@ class Endpoint(msgspec.Struct, frozen=True):
     """As traces name it (OpenTelemetry's gen_ai.operation.name)."""
 
 
+class CountEndpoint(msgspec.Struct, frozen=True):
+    """Counts the tokens of a request. `outgoing` is the same question to a provider of the protocol's dialect, under its name of
+    the model; `is_count` tells whether its answer is one; `rendered` is the answer with a count of our own."""
+
+    name: str
+    protocol: ClientProtocol
+    parse: Callable[[Target, bytes], Request]
+    outgoing: Callable[[Request, str], UpstreamRequest]
+    is_count: Callable[[bytes], bool]
+    rendered: Callable[[int], bytes]
+
+
+ANTHROPIC_PREFIX: Final = "/anthropic"
+"""Paths below it are Anthropic's too, for people who give every vendor a base URL of its own."""
+
 ENDPOINTS: Final = {
     endpoint.name: endpoint
     for endpoint in (
         Endpoint("/v1/chat/completions", OPENAI, lambda _, body: parse_chat(body), "chat"),
         Endpoint("/v1/embeddings", OPENAI, lambda _, body: parse_embeddings(body), "embeddings"),
+        Endpoint("/v1/messages", ANTHROPIC, parse_messages, "chat"),
         Endpoint("/v1beta/models/{model}:generateContent", GEMINI, parse_generate, "generate_content"),
         Endpoint("/v1beta/models/{model}:streamGenerateContent", GEMINI, parse_stream, "generate_content"),
     )
 }
+COUNTS: Final = {
+    endpoint.name: endpoint
+    for endpoint in (
+        CountEndpoint("/v1/messages/count_tokens", ANTHROPIC, parse_messages, outgoing_count, is_count, count_body),
+    )
+}
 
 
-def find_endpoint(path: str) -> Endpoint | None:
+def find_endpoint(path: str) -> Endpoint | CountEndpoint | None:
     """The endpoint that a POST to this path is meant for."""
-    endpoint = ENDPOINTS.get(path)
+    endpoint = ENDPOINTS.get(path) or COUNTS.get(path)
     if endpoint is None and names_one_model(path):
         return ENDPOINTS.get("/v1beta/models/{model}:" + path.rpartition(":")[2])
+    if endpoint is None and path.startswith(f"{ANTHROPIC_PREFIX}/"):
+        below = find_endpoint(path.removeprefix(ANTHROPIC_PREFIX))
+        return below if below is not None and below.protocol is ANTHROPIC else None
     return endpoint
 
 
 def protocol_of(path: str, headers: dict[bytes, bytes]) -> ClientProtocol:
     """Whose shape an answer has that is no model call's: by the path, else by the header that only one family of SDKs sends."""
+    if path.startswith(f"{ANTHROPIC_PREFIX}/") or "/messages" in path:
+        return ANTHROPIC
     if is_gemini_path(path) or b"x-goog-api-key" in headers:
         return GEMINI
+    if b"anthropic-version" in headers:
+        return ANTHROPIC
     return OPENAI

@@ -46,5 +46,6 @@ def data_alone(frame: bytes) -> bytes | None:
 
 def payload_of(frame: bytes) -> bytes:
     """The data of an event, empty where it has none."""
-    plain = frame.startswith(b"data:") and frame.find(b"\n") == len(frame) - 2
-    return frame[5:].strip() if plain else (data_alone(frame) or b"data:")[5:].strip()
+    start = frame.find(b"\n") + 1 if frame.startswith(b"event:") else 0
+    plain = frame.startswith(b"data:", start) and frame.find(b"\n", start) == len(frame) - 2
+    return frame[start + 5 :].strip() if plain else (data_alone(frame) or b"data:")[5:].strip()

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.protocols.openai.usage import parse_usage, with_cost
+from tt_edge.protocols.openai.usage import parse_usage
+from tt_edge.protocols.passthrough import with_cost, with_fields
 
 
 class _Fields(msgspec.Struct):
@@ -49,7 +50,6 @@ class _Choice(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Fields)
-_all_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _choices_decoder = msgspec.json.Decoder(list[_Choice] | None)
 
 
@@ -98,16 +98,4 @@ def _changed(answer: Answer, model: str, cost_usd: str) -> bytes:
         changes["model"] = (answer.raw_model, msgspec.json.encode(model))
     if answer.raw_usage[:1] == b"{":
         changes["usage"] = (answer.raw_usage, with_cost(answer.raw_usage, cost_usd))
-    body = answer.body
-    for old, new in changes.values():
-        if body.count(old) != 1:  # it stands elsewhere too, so only a parser knows which one is meant
-            return _rendered(answer.body, changes)
-        body = body.replace(old, new)
-    return body
-
-
-def _rendered(body: bytes, changes: dict[str, tuple[bytes, bytes]]) -> bytes:
-    fields = _all_fields_decoder.decode(body)
-    for name, (_, new) in changes.items():
-        fields[name] = msgspec.Raw(new)
-    return msgspec.json.encode(fields)
+    return with_fields(answer.body, changes)

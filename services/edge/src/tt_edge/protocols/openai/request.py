@@ -3,16 +3,15 @@
 A body is a dict of raw JSON values, so unknown and future fields pass through untouched; `build` changes only what the gateway must change.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
 
-from tt_common.errors import DomainError
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
-from tt_edge.protocols.port import RawFields, Request
+from tt_edge.protocols.bodies import decode_fields
+from tt_edge.protocols.port import Request
 
 CHOICES_MAX: Final = 128
 OUTPUT_LIMIT_MAX: Final = 10_000_000
@@ -22,10 +21,6 @@ IMAGE_TOKENS: Final = 1_600
 """What a hold assumes for one image: about a 1024 x 1024 picture in high detail. The provider's usage settles."""
 
 COUNTED_BESIDE_CONTENT: Final = ("tool_calls", "reasoning_content", "function_call")
-
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-"""Some clients put it before their JSON; it means nothing in UTF-8."""
-HALF_AN_EMOJI: Final = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 
 
 class _Known(msgspec.Struct):
@@ -52,13 +47,12 @@ class OpenAIRequest(Request, frozen=True, kw_only=True):
     stream_options: dict[str, Any]
 
 
-_fields_decoder = msgspec.json.Decoder(RawFields)
 _known_decoder = msgspec.json.Decoder(_Known)
 
 
 def parse_chat(body: bytes) -> OpenAIRequest:
     """A chat completion request. Raises invalid_request naming the field."""
-    fields, known = _decode(body)
+    fields, known = decode_fields(body, _known_decoder)
     if not isinstance(known.messages, list) or not known.messages:
         raise invalid_request("Missing required parameter: 'messages' must be a non-empty array.", "messages")
     choices = known.n if known.n is not None else 1
@@ -82,7 +76,7 @@ def parse_chat(body: bytes) -> OpenAIRequest:
 
 def parse_embeddings(body: bytes) -> OpenAIRequest:
     """An embeddings request: a string, strings, or token lists."""
-    fields, known = _decode(body)
+    fields, known = decode_fields(body, _known_decoder)
     return OpenAIRequest(
         kind="embedding",
         model=known.model,
@@ -105,38 +99,6 @@ def build(request: OpenAIRequest, upstream_model: str, output_limit: int | None)
         for name, limit in (request.limits or {LIMIT_FIELD: OUTPUT_LIMIT_MAX}).items():
             fields[name] = msgspec.Raw(str(min(limit, output_limit)).encode())
     return msgspec.json.encode(fields)
-
-
-def _decode(body: bytes) -> tuple[RawFields, _Known]:
-    body = body.removeprefix(BYTE_ORDER_MARK)
-    try:
-        fields = _fields_decoder.decode(body)
-        known = _known_decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _named(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(body, error) from None
-    except RecursionError:
-        raise invalid_request("The body is nested too deeply.") from None
-    if not known.model:
-        raise invalid_request("You must provide a 'model'.", "model")
-    return fields, known
-
-
-def _not_json(body: bytes, error: Exception) -> DomainError:
-    cut = " It holds half of a surrogate pair: a client cut an emoji in two." if HALF_AN_EMOJI.search(body) else ""
-    return invalid_request(f"The body is not valid JSON: {error}.{cut}")
-
-
-def _named(error: msgspec.ValidationError) -> DomainError:
-    """A msgspec message such as "Expected `int`, got `str` - at `$.n`" with the field as `param`."""
-    message, _, path = str(error).partition(" - at `$")
-    field = path.strip("`").lstrip(".").partition(".")[0].partition("[")[0] or None
-    if field is None and "required field `model`" in message:
-        return invalid_request("You must provide a 'model'.", "model")
-    if field is None:
-        return invalid_request("The body must be a JSON object.")
-    return invalid_request(f"Invalid value for '{field}': {message}.", field)
 
 
 def _output_limits(known: _Known) -> dict[str, int]:

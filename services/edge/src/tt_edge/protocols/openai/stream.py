@@ -10,7 +10,8 @@ import msgspec
 
 from tt_common.rating import Usage
 from tt_edge.domain.tokens import count_tokens
-from tt_edge.protocols.openai.usage import parse_usage, with_cost
+from tt_edge.protocols.openai.usage import parse_usage
+from tt_edge.protocols.passthrough import with_cost
 from tt_edge.protocols.sse import FrameSplitter, data_alone
 
 CHARS_PER_TOKEN: Final = 4

@@ -58,15 +58,6 @@ def parse_usage(raw: msgspec.Raw | bytes) -> Usage | None:
     )
 
 
-def with_cost(raw_usage: bytes, cost_usd: str) -> bytes:
-    """The provider's usage object with `cost` (USD, a JSON number with every decimal) added."""
-    if b'"cost' not in raw_usage and b":" in raw_usage and b"\\" not in raw_usage:
-        return b'%b,"cost":%b}' % (raw_usage[:-1].rstrip(), cost_usd.encode())
-    fields: dict[str, Any] = msgspec.json.decode(raw_usage, type=dict[str, msgspec.Raw])
-    fields["cost"] = msgspec.Raw(cost_usd.encode())
-    return msgspec.json.encode(fields)
-
-
 def as_cached(raw_usage: msgspec.Raw) -> msgspec.Raw:
     """The provider's usage object saying that the whole prompt was read from a cache."""
     fields: dict[str, Any] = msgspec.json.decode(raw_usage, type=dict[str, msgspec.Raw])

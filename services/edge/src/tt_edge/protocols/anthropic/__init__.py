@@ -1,0 +1,1 @@
+"""Anthropic's messages: the client protocol and the provider dialect."""
