@@ -105,6 +105,15 @@ def test_usage_is_split_by_class_and_the_record_knows_both_forms(openai_sdk: Ope
     }
 
 
+def test_every_choice_is_charged_with_its_reasoning_and_sound(openai_sdk: OpenAI, door: Door) -> None:
+    switches = {"output_tokens": 4, "reasoning_tokens": 2, "audio_output_tokens": 5, "prompt_tokens": 9}
+    usage = create(openai_sdk, switches=switches, n=3, **SPOKEN).usage
+
+    details = usage.completion_tokens_details
+    assert (usage.prompt_tokens, usage.completion_tokens) == (9, 3 * (4 + 2 + 5))
+    assert (details.reasoning_tokens, details.audio_tokens) == (3 * 2, 3 * 5)
+
+
 def test_audio_of_the_prompt_is_counted_apart(openai_sdk: OpenAI, door: Door) -> None:
     heard = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 

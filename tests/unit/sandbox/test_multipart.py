@@ -94,6 +94,20 @@ def test_broken_form_is_refused(body: bytes, content_type: bytes) -> None:
         read(body, content_type=content_type)
 
 
+@pytest.mark.parametrize("content_type", [b"application/json", TYPE])
+def test_what_is_refused_is_still_read_to_its_end(content_type: bytes) -> None:
+    left = [b"nonsense", b"x" * multipart.PART_HEADERS_BYTES_MAX, b"the end"]
+
+    async def receive() -> Any:
+        chunk = left.pop(0)
+        return {"type": "http.request", "body": chunk, "more_body": bool(left)}
+
+    with pytest.raises(RequestRefused):
+        asyncio.run(read_form(receive, content_type))
+
+    assert left == []
+
+
 def test_upload_over_the_limit_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "UPLOAD_BYTES_MAX", 10)
 

@@ -34,10 +34,8 @@ class Form(NamedTuple):
 
 async def read_form(receive: Receive, content_type: bytes) -> Form:
     """The whole form. Raises ClientGone, BodyTooLarge or RequestRefused."""
-    found = _BOUNDARY.search(content_type)
-    if not content_type.startswith(b"multipart/form-data") or found is None:
-        raise RequestRefused("Invalid content type. Expected multipart/form-data with a boundary.")
-    parser = _Parser(found[1])
+    found = _BOUNDARY.search(content_type) if content_type.startswith(b"multipart/form-data") else None
+    parser = _Parser(found[1]) if found else None
     size, more = 0, True
     while more:
         message = await receive()
@@ -48,8 +46,11 @@ async def read_form(receive: Receive, content_type: bytes) -> Form:
         if size > UPLOAD_BYTES_MAX:
             raise BodyTooLarge
         # After a mistake the rest is still read: an answer that leaves a body unread would cost the connection.
-        parser.feed(chunk)
+        if parser is not None:
+            parser.feed(chunk)
         more = message.get("more_body", False)
+    if parser is None:
+        raise RequestRefused("Invalid content type. Expected multipart/form-data with a boundary.")
     return parser.form()
 
 
