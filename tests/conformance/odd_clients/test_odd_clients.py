@@ -13,7 +13,7 @@ from tests.support.console import ApiKey
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
 
-PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini"})
+PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini", "responses"})
 """What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
 that dialect, and ANSWERS what it says."""
 
@@ -46,6 +46,21 @@ _GEMINI: Final = {
     "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 1, "totalTokenCount": 6},
     "modelVersion": "vendor/some-model",
 }
+_PONG: Final = {"type": "output_text", "text": "pong", "annotations": []}
+_RESPONSE: Final = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1_700_000_000,
+    "status": "completed",
+    "model": "vendor/some-model",
+    "output": [{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [_PONG]}],
+    "usage": {"input_tokens": 5, "output_tokens": 1, "total_tokens": 6},
+}
+_RESPONSE_EVENTS: Final = (
+    {"type": "response.created", "response": {**_RESPONSE, "status": "in_progress", "output": [], "usage": None}},
+    {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "pong"},
+    {"type": "response.completed", "response": _RESPONSE},
+)
 _VECTORS: Final = {
     "object": "list",
     "model": "vendor/some-model",
@@ -84,10 +99,15 @@ def _events(*chunks: dict[str, Any]) -> bytes:
     return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
 
 
+def _named_events(*events: dict[str, Any]) -> bytes:
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
 ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
     "openai": (json.dumps(_WHOLE).encode(), _events(*_CHUNKS)),
     "anthropic": (json.dumps(_MESSAGE).encode(), _message_events()),
     "gemini": (json.dumps(_GEMINI).encode(), b"data: %b\r\n\r\n" % json.dumps(_GEMINI).encode()),
+    "responses": (json.dumps(_RESPONSE).encode(), _named_events(*_RESPONSE_EVENTS)),
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
 
@@ -107,14 +127,15 @@ def models(product: Product, scripted: ScriptedProvider, scripted_model: str) ->
     route = {"provider": "scripted", "upstream_model": "vendor/some-model"}
     gemini = {"provider": "scripted-gemini", "upstream_model": "vendor/some-model"}
     claude = {"provider": "scripted-anthropic", "upstream_model": "vendor/some-model"}
+    key_ref = "env:SANDBOX_API_KEY"
     for dialect in ("gemini", "anthropic"):
-        product.operator.put_provider(
-            f"scripted-{dialect}", scripted.base_url, key_ref="env:SANDBOX_API_KEY", dialect=dialect
-        )
+        product.operator.put_provider(f"scripted-{dialect}", scripted.base_url, key_ref=key_ref, dialect=dialect)
+    product.operator.put_provider("scripted-responses", scripted.base_url, key_ref=key_ref, responses=True)
     return {
         "openai": scripted_model,
         "gemini": product.new_model(routes=[gemini]),
         "anthropic": product.new_model(routes=[claude]),
+        "responses": product.new_model(routes=[{**route, "provider": "scripted-responses"}]),
         "embeddings": product.new_model(routes=[route], kind="embedding", output_usd="0"),
     }
 

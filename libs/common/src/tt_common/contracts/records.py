@@ -10,8 +10,8 @@ import msgspec
 from tt_common.contracts.streams import kv_token
 from tt_common.rating import Price, price_in_force
 
-Dialect = Literal["openai", "anthropic", "gemini"]
-"""What a provider speaks."""
+Dialect = Literal["openai", "openai_responses", "anthropic", "gemini"]
+"""What a provider speaks; `openai_responses` only beside `openai`, see `ProviderRecord.responses`."""
 KeyStatus = Literal["active", "disabled", "rotated", "deleted"]
 
 
@@ -72,6 +72,8 @@ class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 5.0
     first_byte_timeout_s: float = 120.0
     between_bytes_timeout_s: float = 120.0
+    responses: bool = False
+    """Whether it has OpenAI's Responses API too."""
 
 
 class PriceRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tt_common.clock import now_ms
-from tt_common.contracts.records import Dialect, Route
+from tt_common.contracts.records import Route
 from tt_common.contracts.wallets import PublishPrice
 from tt_common.errors import DomainError
 from tt_console.api.context import ContextDep
@@ -65,17 +65,20 @@ class ModelBody(ModelTermsBody):
 
 
 class ProviderTermsBody(BaseModel):
-    """A provider without its status. `key_ref` names the edge's variable, `env:…_API_KEY`; a literal secret is refused."""
+    """A provider without its status. `responses`: it has OpenAI's Responses API too.
+
+    `key_ref` names the edge's variable, `env:…_API_KEY`; a literal secret is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    dialect: Dialect = "openai"
+    dialect: Literal["openai", "anthropic", "gemini"] = "openai"
     base_url: str = Field(max_length=500, pattern=r"^[^\x00-\x20]*$")
     key_ref: str | None = Field(default=None, max_length=200)
     headers: dict[str, str] = Field(default={}, max_length=20)
     connect_timeout_s: float = 5.0
     first_byte_timeout_s: float = 120.0
     between_bytes_timeout_s: float = 120.0
+    responses: bool = False
 
 
 class ProviderBody(ProviderTermsBody):

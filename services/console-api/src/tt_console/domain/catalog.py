@@ -62,6 +62,7 @@ class ProviderTerms(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 5.0
     first_byte_timeout_s: float = 120.0
     between_bytes_timeout_s: float = 120.0
+    responses: bool = False
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,12 @@ def check_model_terms(terms: ModelTerms) -> None:
 def check_provider_terms(terms: ProviderTerms) -> None:
     """Raises DomainError: `secret_refused` for a literal secret, `invalid_provider` for the rest."""
     check_base_url(terms.base_url)
+    _require(
+        not terms.responses or terms.dialect == "openai",
+        "invalid_provider",
+        "responses",
+        "only providers of the dialect openai have the Responses API",
+    )
     if terms.key_ref is not None:
         try:
             key_variable(terms.key_ref)

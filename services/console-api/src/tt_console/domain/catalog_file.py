@@ -25,6 +25,7 @@ class FileProvider(msgspec.Struct, frozen=True, kw_only=True):
     key_ref: str | None = None
     base_url_env: str | None = None
     when_env: str | None = None
+    responses: bool = False
 
 
 class FileRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,12 @@ def parse_catalog(text: bytes, environment: Mapping[str, str]) -> Seed:
 
 def _provider(provider: FileProvider, environment: Mapping[str, str]) -> SeedProvider:
     base_url = (environment.get(provider.base_url_env) if provider.base_url_env else None) or provider.base_url
-    terms = ProviderTerms(dialect=provider.dialect, base_url=base_url.rstrip("/"), key_ref=provider.key_ref)
+    terms = ProviderTerms(
+        dialect=provider.dialect,
+        base_url=base_url.rstrip("/"),
+        key_ref=provider.key_ref,
+        responses=provider.responses,
+    )
     check_provider_terms(terms)
     return SeedProvider(check_id(provider.id, "providers.id"), terms)
 

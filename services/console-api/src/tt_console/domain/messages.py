@@ -85,6 +85,7 @@ def provider_message(provider: Provider) -> Message:
         connect_timeout_s=terms.connect_timeout_s,
         first_byte_timeout_s=terms.first_byte_timeout_s,
         between_bytes_timeout_s=terms.between_bytes_timeout_s,
+        responses=terms.responses,
     )
     return Message(CATALOG.subject(provider_key(provider.id)), msgspec.json.encode(record))
 

@@ -76,6 +76,7 @@ class CatalogStore:
             "connect_timeout_s": terms.connect_timeout_s,
             "first_byte_timeout_s": terms.first_byte_timeout_s,
             "between_bytes_timeout_s": terms.between_bytes_timeout_s,
+            "responses": terms.responses,
         }
         statement = insert(providers).values(id=provider.id, created_at_ms=provider.created_at_ms, **values)
         await self._connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
@@ -174,5 +175,6 @@ def _provider(row: Row[Any]) -> Provider:
             connect_timeout_s=row.connect_timeout_s,
             first_byte_timeout_s=row.first_byte_timeout_s,
             between_bytes_timeout_s=row.between_bytes_timeout_s,
+            responses=row.responses,
         ),
     )

@@ -110,6 +110,7 @@ providers = Table(
     Column("connect_timeout_s", Float, nullable=False),
     Column("first_byte_timeout_s", Float, nullable=False),
     Column("between_bytes_timeout_s", Float, nullable=False),
+    Column("responses", Boolean, nullable=False),
 )
 
 models = Table(

@@ -111,6 +111,7 @@ async def adopt_provider(database: Database, record: ProviderRecord, now_ms: int
                 connect_timeout_s=record.connect_timeout_s,
                 first_byte_timeout_s=record.first_byte_timeout_s,
                 between_bytes_timeout_s=record.between_bytes_timeout_s,
+                responses=record.responses,
             ),
         )
         await unit.catalog.save_provider(after)

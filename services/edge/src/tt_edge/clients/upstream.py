@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 RETIRED_POOL_S: Final = 600.0
 AUTHENTICATION: Final[dict[Dialect, tuple[str, str]]] = {
     "openai": ("Authorization", "Bearer "),
+    "openai_responses": ("Authorization", "Bearer "),
     "anthropic": ("x-api-key", ""),
     "gemini": ("x-goog-api-key", ""),
 }

@@ -15,6 +15,8 @@ from tt_edge.protocols.gemini.request import parse_generate, parse_stream
 from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat, parse_embeddings
 from tt_edge.protocols.port import ClientProtocol, Request, Target
+from tt_edge.protocols.responses.protocol import RESPONSES
+from tt_edge.protocols.responses.request import parse_responses
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ ENDPOINTS: Final = {
     endpoint.name: endpoint
     for endpoint in (
         Endpoint("/v1/chat/completions", OPENAI, lambda _, body: parse_chat(body), "chat"),
+        Endpoint("/v1/responses", RESPONSES, lambda _, body: parse_responses(body), "chat"),
         Endpoint("/v1/embeddings", OPENAI, lambda _, body: parse_embeddings(body), "embeddings"),
         Endpoint("/v1/messages", ANTHROPIC, parse_messages, "chat"),
         Endpoint("/v1beta/models/{model}:generateContent", GEMINI, parse_generate, "generate_content"),

@@ -6,7 +6,7 @@ import msgspec
 
 from tt_common.clock import monotonic_s
 from tt_common.contracts.events import Attempt
-from tt_common.contracts.records import ProviderRecord, Route
+from tt_common.contracts.records import Dialect, ProviderRecord, Route
 from tt_common.errors import DomainError
 from tt_common.telemetry.tracing import Attribute
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure, provider_fault
@@ -58,7 +58,7 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
     fault = "cancelled"
     try:
         assert call.request is not None and call.model is not None
-        bridge = call.endpoint.protocol.bridge(call.request, provider.dialect, call.id)
+        bridge = call.endpoint.protocol.bridge(call.request, _spoken(provider, call), call.id)
         out = bridge.outgoing(Attempted(route.upstream_model, call.lowered_limit, call.model.max_output_tokens))
         upstream = await gateway.upstream.send(provider, out, call.id, traceparent)
         reached = await _read(gateway, call, bridge, upstream)
@@ -87,6 +87,12 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
             span.end(fault)
     breaker.succeeded()
     return reached
+
+
+def _spoken(provider: ProviderRecord, call: Call) -> Dialect:
+    if provider.responses and call.endpoint.protocol.dialect == "openai_responses":
+        return "openai_responses"
+    return provider.dialect
 
 
 def _served_by(route: Route) -> dict[str, Attribute]:
