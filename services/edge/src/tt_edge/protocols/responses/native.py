@@ -145,6 +145,9 @@ class NativeTap:
         fields["response"] = msgspec.Raw(_rendered(bytes(event.response), response, self._model, cost_usd))
         return _framed(event.type, msgspec.json.encode(fields))
 
+    def broken(self, error_event: bytes) -> bytes:
+        return error_event
+
     def recount(self) -> int:
         self.output_estimate = count_tokens(["".join(self.texts)])
         return self.output_estimate
