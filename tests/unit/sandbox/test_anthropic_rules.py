@@ -125,6 +125,10 @@ def test_thinking_of_a_loop_of_tools_is_in_its_first_message() -> None:
     check(thinking=THINK, **loop)
 
 
+def test_adaptive_thinking_does_not_insist_on_a_thought_in_a_loop_of_tools() -> None:
+    check(thinking={"type": "adaptive"}, **turns("x", [use("a")], [result("a")]))
+
+
 CITED = {"type": "text", "text": "so", "citations": [{"type": "char_location"}]}
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "so"}}
 

@@ -174,7 +174,8 @@ def _check_thinking(form: MessagesForm, messages: list[MessageForm]) -> None:
         raise RequestRefused("`temperature` may only be set to 1 when thinking is enabled.")
     if form.tool_choice is not None and form.tool_choice.type in ("any", "tool"):
         raise RequestRefused("Thinking may not be enabled when tool_choice forces tool use.")
-    if thinking.type == "between_tools" or not any(isinstance(block, ToolResult) for block in messages[-1].content):
+    # Adaptive thinking doesn't insist on a thought at the beginning of each turn.
+    if thinking.type != "enabled" or not any(isinstance(block, ToolResult) for block in messages[-1].content):
         return
     # A loop of tool calls is one turn, whose first message holds the thinking.
     asked = max(number for number, message in enumerate(messages) if _is_question(message))
