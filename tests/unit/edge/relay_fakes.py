@@ -20,9 +20,9 @@ from tt_edge.protocols.endpoints import ENDPOINTS
 from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat
+from tt_edge.usecases.admit_call import journal_start
 from tt_edge.usecases.gateway import Call, Gateway
 from tt_edge.usecases.reach_provider import Reached
-from tt_edge.usecases.relay_call import _journal_start
 from tt_edge.usecases.relay_stream import relay_stream
 from tt_edge.usecases.reserve_credit import reserve_credit
 from tt_edge.usecases.tally_calls import CallTallies
@@ -129,7 +129,7 @@ class Relay:
         exchange = Exchange(scope, client.receive, client.send)
         exchange.keeping = self.call.claim is not None
         await reserve_credit(self.gateway, self.call)
-        _journal_start(self.gateway, self.call)
+        journal_start(self.gateway, self.call)
         first = await provider.next_chunk()
         upstream = cast("UpstreamAnswer", provider)
         try:

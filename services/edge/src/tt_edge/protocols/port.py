@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     demand: Demand
     fields: RawFields
     stream_content_type: bytes = EVENT_STREAM
+    """b"" for the provider's own."""
     forward: tuple[tuple[str, str], ...] = ()
 
 
@@ -116,7 +117,8 @@ class Tap(Protocol):
     def tail(self, cost_usd: str) -> bytes: ...
 
     def broken(self, error_event: bytes) -> bytes:
-        """Instead of `tail`: the protocol's error event, in the frame that this stream is read in."""
+        """Instead of `tail`: the protocol's error event, in the frame that this stream is read in. Empty where it has no words
+        for an error: then the connection breaks off."""
         ...
 
     def recount(self) -> int:

@@ -1,6 +1,7 @@
 """Reach a provider that answers: routes in order, failover until the first byte. Failed attempts are listed, never billed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -11,8 +12,10 @@ from tt_common.errors import DomainError
 from tt_common.telemetry.tracing import Attribute
 from tt_edge.clients.answers import UpstreamAnswer, UpstreamFailure, provider_fault
 from tt_edge.domain.refusals import all_providers_unavailable, upstream_error, upstream_timeout
+from tt_edge.protocols.exchange import Exchange
 from tt_edge.protocols.port import Attempted, Bridge, WholeAnswer
 from tt_edge.usecases.gateway import Call, Gateway
+from tt_edge.usecases.settle_call import NO_CHARGE, settle_call
 
 ERROR_BODY_BYTES_MAX = 256 * 1024
 
@@ -29,7 +32,26 @@ class Reached(msgspec.Struct, frozen=True):
     is_stream: bool = False
 
 
-async def reach_provider(gateway: Gateway, call: Call) -> Reached:
+Reading = Callable[[Gateway, Call, Bridge, UpstreamAnswer], Awaitable[Reached]]
+"""Tells what an answer is whose head has come. Raises UpstreamFailure: then the next route may take the call."""
+
+
+async def reach_patiently(
+    gateway: Gateway, exchange: Exchange, call: Call, read: Reading | None = None
+) -> Reached | None:
+    """The provider's answer; None where the client left and the drain is over: then nothing was produced, nothing is charged."""
+    try:
+        async with asyncio.timeout(None) as limit:
+            exchange.be_patient(limit, gateway.limits.drain_s)
+            return await reach_provider(gateway, call, read or read_answer)
+    except TimeoutError:
+        settle_call(gateway, call, "client_disconnected", 499, NO_CHARGE)
+        return None
+    finally:
+        exchange.at_ease()
+
+
+async def reach_provider(gateway: Gateway, call: Call, read: Reading) -> Reached:
     """Sets `call.route`. Raises upstream_error, upstream_timeout or all_providers_unavailable when no route answered."""
     assert call.model is not None and call.request is not None
     last: UpstreamFailure | None = None
@@ -39,7 +61,7 @@ async def reach_provider(gateway: Gateway, call: Call) -> Reached:
             continue
         for _ in range(2):
             try:
-                return await _try(gateway, call, route, provider)
+                return await _try(gateway, call, route, provider, read)
             except UpstreamFailure as failure:
                 last = failure
                 if failure.kind != "stale":
@@ -47,7 +69,7 @@ async def reach_provider(gateway: Gateway, call: Call) -> Reached:
     raise _refusal(gateway, call, last)
 
 
-async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRecord) -> Reached:
+async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRecord, read: Reading) -> Reached:
     breaker = gateway.routes.breaker(route)
     began = monotonic_s()
     breaker.begin(began)
@@ -61,7 +83,7 @@ async def _try(gateway: Gateway, call: Call, route: Route, provider: ProviderRec
         bridge = call.endpoint.protocol.bridge(call.request, _spoken(provider, call), call.id)
         out = bridge.outgoing(Attempted(route.upstream_model, call.lowered_limit, call.model.max_output_tokens))
         upstream = await gateway.upstream.send(provider, out, call.id, traceparent)
-        reached = await _read(gateway, call, bridge, upstream)
+        reached = await read(gateway, call, bridge, upstream)
         fault, call.provider_request_id = "", upstream.request_id
     except UpstreamFailure as failure:
         fault = failure.kind
@@ -99,15 +121,11 @@ def _served_by(route: Route) -> dict[str, Attribute]:
     return {"gen_ai.provider.name": route.provider, "gen_ai.request.model": route.upstream_model}
 
 
-async def _read(gateway: Gateway, call: Call, bridge: Bridge, upstream: UpstreamAnswer) -> Reached:
+async def read_answer(gateway: Gateway, call: Call, bridge: Bridge, upstream: UpstreamAnswer) -> Reached:
     """The first bytes of a stream, or the whole of anything else; a failure here may still go to the next route."""
     assert call.request is not None
     if upstream.status != 200:
-        body = await upstream.read(ERROR_BODY_BYTES_MAX)
-        if provider_fault(upstream.status):
-            raise UpstreamFailure("status", str(upstream.status))
-        body = bridge.refusal(upstream.status, body)
-        return Reached(upstream.status, "application/json", body, None, upstream, bridge)
+        return await read_refusal(bridge, upstream)
     if call.request.stream:
         if upstream.content_type.startswith("application/json"):
             upstream.close()
@@ -123,6 +141,15 @@ async def _read(gateway: Gateway, call: Call, bridge: Bridge, upstream: Upstream
         raise UpstreamFailure("broken", "not an answer")
     call.first_byte_at = monotonic_s()
     return Reached(200, "application/json", body, answer, upstream, bridge)
+
+
+async def read_refusal(bridge: Bridge, upstream: UpstreamAnswer) -> Reached:
+    """What a provider says that refuses the request itself. Raises UpstreamFailure where the fault is its own."""
+    body = await upstream.read(ERROR_BODY_BYTES_MAX)
+    if provider_fault(upstream.status):
+        raise UpstreamFailure("status", str(upstream.status))
+    body = bridge.refusal(upstream.status, body)
+    return Reached(upstream.status, "application/json", body, None, upstream, bridge)
 
 
 def _refusal(gateway: Gateway, call: Call, last: UpstreamFailure | None) -> DomainError:

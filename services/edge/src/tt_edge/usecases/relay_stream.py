@@ -4,6 +4,7 @@ The call is settled after the provider's last byte and before the client's.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tt_common.contracts.events import Outcome
@@ -27,13 +28,17 @@ CUT_OFF: Final = {
     "api_key_quota_exceeded": "This key's monthly limit is reached; the answer was cut off here.",
     "billing_unavailable": "No more credit can be reserved at the moment; the answer was cut off here.",
 }
+Rating = Callable[[Call, Tap, Outcome], Settlement]
+"""What a stream used and costs that ended so."""
 
 
-async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached: Reached) -> None:
-    """Sends the whole answer and settles the call."""
+async def relay_stream(
+    gateway: Gateway, exchange: Exchange, call: Call, reached: Reached, rate: Rating | None = None
+) -> None:
+    """Sends the whole answer and settles the call, by tokens unless `rate` knows better."""
     assert call.request is not None
     tap = reached.bridge.tap()
-    headers = call_headers(call, call.request.stream_content_type)
+    headers = call_headers(call, call.request.stream_content_type or reached.content_type.encode("latin-1"))
     headers.append((b"cache-control", b"no-cache"))
     await exchange.start(200, headers)
     error: DomainError | None = None
@@ -44,7 +49,7 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
         if not tap.complete:
             reached.upstream.close()
         outcome = _outcome(exchange, tap, error)
-        settlement = _rated(call, tap, outcome)
+        settlement = (rate or rate_stream)(call, tap, outcome)
         settle_call(gateway, call, outcome, 200, settlement, error.code if error is not None else "")
     if call.cache is not None and tap.complete and settlement.source == "provider" and not settlement.flags:
         keep_for_later(gateway, call, None)
@@ -56,7 +61,7 @@ async def relay_stream(gateway: Gateway, exchange: Exchange, call: Call, reached
         await end_uncharged(gateway, call)
     else:
         await keep_answer(gateway, exchange, call)
-    if not exchange.gone:
+    if not exchange.gone and (tail or error is None):
         await exchange.finish(tail)
     if tap.complete:
         await reached.upstream.finish()
@@ -123,7 +128,8 @@ def _outcome(exchange: Exchange, tap: Tap, error: DomainError | None) -> Outcome
     return "upstream_broken"
 
 
-def _rated(call: Call, tap: Tap, outcome: Outcome) -> Settlement:
+def rate_stream(call: Call, tap: Tap, outcome: Outcome) -> Settlement:
+    """The provider's figure, else what was delivered."""
     if tap.usage is not None:
         return rate_provider_usage(call, tap.usage, tap.service_tier)
     if outcome == "upstream_broken" and not tap.texts:
