@@ -111,7 +111,7 @@ ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
 
-TRANSLATED: Final = frozenset({("openai", "anthropic")})
+TRANSLATED: Final = frozenset({("openai", "anthropic"), ("openai", "gemini")})
 """From which protocol of clients to which of providers the edge translates."""
 CASES: Final = {
     name: case

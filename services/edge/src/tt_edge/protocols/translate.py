@@ -5,6 +5,8 @@ Never guesses: what a stream leaves out (its end, its usage) is left out.
 
 from typing import Final, Protocol
 
+import msgspec
+
 from tt_common.errors import DomainError
 from tt_common.rating import Usage
 from tt_edge.clients.answers import UpstreamRequest
@@ -12,6 +14,7 @@ from tt_edge.domain.refusals import invalid_request, upstream_error
 from tt_edge.domain.tokens import count_tokens
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
+    Choice,
     Ended,
     Ending,
     Event,
@@ -24,7 +27,7 @@ from tt_edge.protocols.canonical.answer import (
     ToolDelta,
     ToolStarted,
 )
-from tt_edge.protocols.canonical.request import ChatRequest, Inexpressible, Text, Thinking
+from tt_edge.protocols.canonical.request import ChatRequest, Inexpressible, Text, Thinking, ToolUse
 from tt_edge.protocols.port import Attempted, ClientProtocol, Request
 
 CHARS_PER_TOKEN: Final = 4
@@ -120,11 +123,16 @@ class Translated:
             answer = self._provider.answer(body)
         except Refused as refused:
             raise upstream_error(refused.message) from None
-        return None if answer is None else TranslatedAnswer(self._client, self._request, answer, self._call_id)
+        if answer is None:
+            return None
+        if self._asked.parallel_tools is False:
+            answer = _with_one_call(answer)
+        return TranslatedAnswer(self._client, self._request, answer, self._call_id)
 
     def tap(self) -> "TranslatedTap":
         writer = self._client.writer(self._request, self._call_id)
-        return TranslatedTap(self._provider.reader(), writer, self._protocol, self._call_id)
+        one_call = self._asked.parallel_tools is False
+        return TranslatedTap(self._provider.reader(), writer, self._protocol, self._call_id, one_call)
 
     def refusal(self, status: int, body: bytes) -> bytes:
         error = DomainError(REFUSALS.get(status, "invalid_request"), self._provider.refusal_message(status, body))
@@ -132,6 +140,16 @@ class Translated:
 
 
 REFUSALS: Final = {404: "model_not_found", 413: "request_too_large"}
+
+
+def _with_one_call(answer: ChatAnswer) -> ChatAnswer:
+    """Parallel calls were not wanted; a dialect without a word for that may have made some: the first one stands."""
+    choices: list[Choice] = []
+    for choice in answer.choices:
+        further = [block for block in choice.blocks if isinstance(block, ToolUse)][1:]
+        kept = tuple(block for block in choice.blocks if not any(block is call for call in further))
+        choices.append(msgspec.structs.replace(choice, blocks=kept))
+    return msgspec.structs.replace(answer, choices=tuple(choices))
 
 
 class TranslatedAnswer:
@@ -160,11 +178,12 @@ class TranslatedAnswer:
 
 
 class TranslatedTap:
-    """See `Tap`."""
+    """See `Tap`. `one_call`: parallel calls were not wanted, so further ones of a choice are left out."""
 
     __slots__ = (
         "_call_id",
         "_endings",
+        "_one_call",
         "_protocol",
         "_reader",
         "_writer",
@@ -176,7 +195,10 @@ class TranslatedTap:
         "usage",
     )
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter, protocol: ClientProtocol, call_id: str) -> None:
+    def __init__(
+        self, reader: StreamReader, writer: StreamWriter, protocol: ClientProtocol, call_id: str, one_call: bool
+    ) -> None:
+        self._one_call = one_call
         self._reader = reader
         self._writer = writer
         self._protocol = protocol
@@ -212,6 +234,8 @@ class TranslatedTap:
 
     def _event(self, event: Event) -> bytes:
         if self.complete or self.failed:
+            return b""
+        if self._one_call and isinstance(event, (ToolStarted, ToolDelta)) and event.index:
             return b""
         if isinstance(event, (TextDelta, ThinkingDelta, RefusalDelta)):
             self._count(event.text)

@@ -1,6 +1,7 @@
 """Gemini's paths, which name the model: `/v1beta/models/{model}:{method}`, and below `/v1`, where newer SDKs call."""
 
 from typing import Final
+from urllib.parse import quote
 
 PREFIXES: Final = ("/v1beta/models/", "/v1/models/")
 METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
@@ -35,3 +36,9 @@ def meant_path(path: str) -> str | None:
         named = parts[len(parts) - parts[::-1].index("models") :]
         return "/".join(["/v1beta/models", *named])
     return None
+
+
+def upstream_path(upstream_model: str, method: str) -> str:
+    """Below a provider's base URL."""
+    named = upstream_model if upstream_model.startswith(("models/", "tunedModels/")) else f"models/{upstream_model}"
+    return f"/{quote(named, safe='/')}:{method}"

@@ -11,7 +11,8 @@ from tt_edge.protocols.authorization import bearer_key
 from tt_edge.protocols.exchange import Headers
 from tt_edge.protocols.gemini.answer import Answer, parse_answer
 from tt_edge.protocols.gemini.errors import error_body, error_event, refusal_body
-from tt_edge.protocols.gemini.request import GeminiRequest, build, upstream_path
+from tt_edge.protocols.gemini.paths import upstream_path
+from tt_edge.protocols.gemini.request import GeminiRequest, build
 from tt_edge.protocols.gemini.stream import ArrayTap, StreamTap
 from tt_edge.protocols.port import Attempted, Bridge, LimitLeft, ProtocolName, Request, Tap
 

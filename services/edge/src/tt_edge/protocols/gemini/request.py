@@ -5,7 +5,6 @@ does what is read here.
 """
 
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -67,12 +66,6 @@ def parse_stream(target: Target, body: bytes) -> GeminiRequest:
 def model_of(path: str) -> str:
     """The model that a path names between `/models/` and the method."""
     return path.partition("/models/")[2].rpartition(":")[0]
-
-
-def upstream_path(upstream_model: str, method: str) -> str:
-    """Below a provider's base URL."""
-    named = upstream_model if upstream_model.startswith(("models/", "tunedModels/")) else f"models/{upstream_model}"
-    return f"/{quote(named, safe='/')}:{method}"
 
 
 def build(request: GeminiRequest, upstream_model: str, output_limit: int | None) -> bytes:
