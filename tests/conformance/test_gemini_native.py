@@ -296,6 +296,20 @@ def test_a_client_that_hangs_up_pays_for_what_was_made(product: Product) -> None
     assert 50 * INPUT + OUTPUT <= charge["cost_nanousd"] < 50 * INPUT + 200 * OUTPUT
 
 
+def test_counting_is_free_and_the_providers_own(product: Product) -> None:
+    payer = product.new_customer(None)
+    with new_sdk(product, payer.create_key()) as sdk:
+        switches = {"sandbox": {"prompt_tokens": 123, "label": payer.account_id}}
+        counted = sdk.models.count_tokens(model=MODEL, contents="hi", config={"http_options": {"extra_body": switches}})
+        with pytest.raises(errors.ClientError) as refused:
+            sdk.models.count_tokens(model="gemini-none", contents="hi")
+
+    assert counted.total_tokens == 123
+    assert refused.value.status == "NOT_FOUND"
+    assert len(product.provider.calls(label=payer.account_id)) == 1
+    assert payer.usage(0) == []
+
+
 def test_models_are_listed_in_googles_form(product: Product, sdk: genai.Client, key: ApiKey) -> None:
     listed = {model.name: model for model in sdk.models.list()}
     one = sdk.models.get(model=MODEL)

@@ -7,9 +7,10 @@ import pytest
 
 from tt_common.errors import DomainError
 from tt_edge.protocols.endpoints import find_endpoint
+from tt_edge.protocols.gemini.count import count_body, is_count, outgoing_count
 from tt_edge.protocols.gemini.paths import meant_path
 from tt_edge.protocols.gemini.protocol import GEMINI
-from tt_edge.protocols.gemini.request import GeminiRequest, parse_generate, parse_stream
+from tt_edge.protocols.gemini.request import GeminiRequest, parse_count, parse_generate, parse_stream
 from tt_edge.protocols.port import Attempted, Target
 
 ASK = {"contents": [{"role": "user", "parts": [{"text": "hello there"}]}]}
@@ -133,6 +134,24 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(DomainError) as refused:
         parsed(body)
     assert refused.value.code == "invalid_request"
+
+
+def test_counting_asks_the_provider_the_same_under_its_name_of_the_model() -> None:
+    path = "/v1beta/models/asked:countTokens"
+    whole = {"generateContentRequest": {**ASK, "model": "models/asked", "tools": []}}
+
+    plain = parse_count(Target(path, b"", {}), json.dumps(ASK).encode())
+    request = parse_count(Target(path, b"", {}), json.dumps(whole).encode())
+
+    assert plain.model == "asked"
+    assert 4 < plain.demand.input_tokens <= request.demand.input_tokens
+    out = outgoing_count(request, "upstream")
+    assert out.path == "/models/upstream:countTokens"
+    assert json.loads(out.body) == {"generateContentRequest": {**ASK, "model": "models/upstream", "tools": []}}
+    assert json.loads(outgoing_count(plain, "upstream").body) == ASK
+    assert is_count(b'{"totalTokens":3}')
+    assert not is_count(b'{"totalTokens":"3"}')
+    assert json.loads(count_body(7)) == {"totalTokens": 7}
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,31 @@ def test_pictures_of_parallel_results_follow_after_the_last_of_them() -> None:
     assert out[2]["content"]
 
 
+def test_a_call_and_a_result_as_they_were_written_in_2023_are_a_pair() -> None:
+    function = {"name": "look", "arguments": '{"at":1}'}
+    messages = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "content": None, "function_call": function},
+        {"role": "function", "name": "look", "content": "A cat."},
+    ]
+    out = sent({"model": "m", "messages": messages})["messages"]
+    assert out[1]["tool_calls"] == [{"id": "look", "type": "function", "function": function}]
+    assert out[2] == {"role": "tool", "tool_call_id": "look", "content": "A cat."}
+
+
+def test_parallel_calls_that_were_not_wanted_are_left_out() -> None:
+    # given a dialect that has no word for it, and makes two
+    body = {**REQUEST, "parallel_tool_calls": False}
+    # when
+    whole = bridge({**body, "stream": False, "stream_options": None}).answer(json.dumps(WHOLE).encode())
+    tap = bridge(body).tap()
+    stream = json.loads(whole_of(tap.feed(STREAM) + tap.tail("0")))
+    # then
+    assert whole is not None
+    for answer in (json.loads(whole.rendered("asked", "0")), stream):
+        assert answer["choices"][0]["message"]["tool_calls"] == [CALL]
+
+
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return b"data: " + json.dumps({"model": "upstream", "choices": [choice], **more}).encode() + b"\n\n"

@@ -9,9 +9,10 @@ from tt_edge.clients.answers import UpstreamRequest
 from tt_edge.protocols.anthropic.count import count_body, is_count, outgoing_count
 from tt_edge.protocols.anthropic.protocol import ANTHROPIC
 from tt_edge.protocols.anthropic.request import parse_messages
+from tt_edge.protocols.gemini import count as gemini_count
 from tt_edge.protocols.gemini.paths import is_gemini_path, names_one_model
 from tt_edge.protocols.gemini.protocol import GEMINI
-from tt_edge.protocols.gemini.request import parse_generate, parse_stream
+from tt_edge.protocols.gemini.request import parse_count, parse_generate, parse_stream
 from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat, parse_embeddings
 from tt_edge.protocols.port import ClientProtocol, Request, Target
@@ -59,6 +60,14 @@ COUNTS: Final = {
     endpoint.name: endpoint
     for endpoint in (
         CountEndpoint("/v1/messages/count_tokens", ANTHROPIC, parse_messages, outgoing_count, is_count, count_body),
+        CountEndpoint(
+            "/v1beta/models/{model}:countTokens",
+            GEMINI,
+            parse_count,
+            gemini_count.outgoing_count,
+            gemini_count.is_count,
+            gemini_count.count_body,
+        ),
     )
 }
 
@@ -67,7 +76,8 @@ def find_endpoint(path: str) -> Endpoint | CountEndpoint | None:
     """The endpoint that a POST to this path is meant for."""
     endpoint = ENDPOINTS.get(path) or COUNTS.get(path)
     if endpoint is None and names_one_model(path):
-        return ENDPOINTS.get("/v1beta/models/{model}:" + path.rpartition(":")[2])
+        name = "/v1beta/models/{model}:" + path.rpartition(":")[2]
+        return ENDPOINTS.get(name) or COUNTS.get(name)
     if endpoint is None and path.startswith(f"{ANTHROPIC_PREFIX}/"):
         below = find_endpoint(path.removeprefix(ANTHROPIC_PREFIX))
         return below if below is not None and below.protocol is ANTHROPIC else None

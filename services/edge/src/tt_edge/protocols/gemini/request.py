@@ -63,6 +63,17 @@ def parse_stream(target: Target, body: bytes) -> GeminiRequest:
     return _parsed(target, body, stream=True)
 
 
+def parse_count(target: Target, body: bytes) -> GeminiRequest:
+    """A request to countTokens: contents, or a whole request to generate. Raises invalid_request naming the field."""
+    fields, known = _decode(body)
+    inner = bytes(fields.get("generateContentRequest") or fields.get("generate_content_request") or b"")
+    if inner[:1] == b"{":
+        known = _decode(inner)[1]
+    contents = _contents(known)
+    demand = Demand(input_tokens=_tokens(known, contents), output_limit=None, choices=1)
+    return GeminiRequest(kind="chat", model=model_of(target.path), stream=False, demand=demand, fields=fields)
+
+
 def model_of(path: str) -> str:
     """The model that a path names between `/models/` and the method."""
     return path.partition("/models/")[2].rpartition(":")[0]
@@ -89,26 +100,9 @@ def listed(value: Any, path: str) -> list[Any]:
     return value
 
 
-def prompt_tokens(contents: list[Any], system: Any, tools: bytes) -> int:
-    """About what the provider will count, for the hold."""
-    texts: list[str] = []
-    extra = 0
-    for turn in [*contents, *listed(system if not isinstance(system, str) else {"parts": {"text": system}}, "system")]:
-        if not isinstance(turn, dict):
-            raise invalid_request("Every item of 'contents' must be an object.", "contents")
-        extra += TURN_OVERHEAD_TOKENS
-        for part in listed(turn.get("parts"), "contents.parts"):
-            extra += _collect_part(part, texts)
-    if tools:
-        texts.append(tools.decode(errors="replace"))
-    return count_prompt_tokens(texts) + extra
-
-
 def _parsed(target: Target, body: bytes, *, stream: bool) -> GeminiRequest:
     fields, known = _decode(body)
-    contents = listed(known.contents, "contents")
-    if not contents:
-        raise invalid_request("'contents' must be a non-empty array.", "contents")
+    contents = _contents(known)
     config = known.config or known.config_snake or _GenerationConfig()
     limit = _positive(config.max_output or config.max_output_snake, "generationConfig.maxOutputTokens")
     choices = _positive(config.count or config.count_snake, "generationConfig.candidateCount") or 1
@@ -120,7 +114,7 @@ def _parsed(target: Target, body: bytes, *, stream: bool) -> GeminiRequest:
         model=model_of(target.path),
         stream=stream,
         demand=Demand(
-            input_tokens=prompt_tokens(contents, known.system or known.system_snake, bytes(known.tools)),
+            input_tokens=_tokens(known, contents),
             output_limit=None if limit is None else min(limit, OUTPUT_LIMIT_MAX),
             choices=choices,
         ),
@@ -128,6 +122,28 @@ def _parsed(target: Target, body: bytes, *, stream: bool) -> GeminiRequest:
         stream_content_type=EVENT_STREAM if sse else JSON_ARRAY,
         array=stream and not sse,
     )
+
+
+def _contents(known: _Known) -> list[Any]:
+    contents = listed(known.contents, "contents")
+    if not contents:
+        raise invalid_request("'contents' must be a non-empty array.", "contents")
+    return contents
+
+
+def _tokens(known: _Known, contents: list[Any]) -> int:
+    """About what the provider will count."""
+    texts: list[str] = []
+    extra = 0
+    for turn in [*contents, *listed(known.system or known.system_snake, "systemInstruction")]:
+        if not isinstance(turn, dict):
+            raise invalid_request("Every item of 'contents' must be an object.", "contents")
+        extra += TURN_OVERHEAD_TOKENS
+        for part in listed(turn.get("parts"), "contents.parts"):
+            extra += _collect_part(part, texts)
+    if tools := bytes(known.tools):
+        texts.append(tools.decode(errors="replace"))
+    return count_prompt_tokens(texts) + extra
 
 
 def _decode(body: bytes) -> tuple[RawFields, _Known]:

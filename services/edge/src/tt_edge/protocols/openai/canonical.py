@@ -78,6 +78,7 @@ TRANSLATED: Final = frozenset(
     }
 )
 TIERS: Final = {"auto": None, "default": "standard"}
+ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
@@ -201,12 +202,15 @@ def _messages(messages: list[Any]) -> tuple[list[Text], list[Turn]]:
     for at, value in enumerate(messages):
         path = f"messages[{at}]"
         message = object_at(value, path)
-        role = one_of(message.get("role"), f"{path}.role", ("system", "developer", "user", "assistant", "tool"))
+        role = one_of(message.get("role"), f"{path}.role", ROLES)
         if role in ("system", "developer"):
             blocks = _content(message.get("content"), f"{path}.content")
             system += [block for block in blocks if isinstance(block, Text)]
         elif role == "user":
             turns.append(Turn(role="user", blocks=tuple(_content(message.get("content"), f"{path}.content"))))
+        elif role == "function":
+            name = text_at(message.get("name"), f"{path}.name")
+            turns.append(Turn(role="user", blocks=(_result({**message, "tool_call_id": name}, path, names),)))
         elif role == "tool":
             turns.append(Turn(role="user", blocks=(_result(message, path, names),)))
         else:
@@ -231,6 +235,8 @@ def _assistant(message: Json, path: str, names: dict[str, str]) -> Iterator[Bloc
     yield from _content(message.get("content"), f"{path}.content")
     if message.get("refusal"):
         yield Text(text=text_at(message["refusal"], f"{path}.refusal"))
+    if message.get("function_call") is not None:
+        yield _function_call(object_at(message["function_call"], f"{path}.function_call"), path, names)
     for at, value in enumerate(list_at(message.get("tool_calls") or [], f"{path}.tool_calls")):
         where = f"{path}.tool_calls[{at}]"
         call = object_at(value, where)
@@ -244,6 +250,14 @@ def _assistant(message: Json, path: str, names: dict[str, str]) -> Iterator[Bloc
             arguments=text_at(function.get("arguments") or "{}", f"{where}.function.arguments"),
             signature=(extra.get("google") or {}).get("thought_signature") or "",
         )
+
+
+def _function_call(function: Json, path: str, names: dict[str, str]) -> ToolUse:
+    """As calls were written in 2023, one at a time and without an id: the name stands for it."""
+    name = text_at(function.get("name"), f"{path}.function_call.name")
+    names[name] = name
+    arguments = text_at(function.get("arguments") or "{}", f"{path}.function_call.arguments")
+    return ToolUse(id=name, name=name, arguments=arguments)
 
 
 def _thought(detail: Json) -> Iterator[Thinking]:
