@@ -307,7 +307,7 @@ def test_counting_is_free_and_the_providers_own(product: Product) -> None:
     assert counted.total_tokens == 123
     assert refused.value.status == "NOT_FOUND"
     assert len(product.provider.calls(label=payer.account_id)) == 1
-    assert payer.usage(0) == []
+    assert payer.pages("/usage") == []
 
 
 def test_models_are_listed_in_googles_form(product: Product, sdk: genai.Client, key: ApiKey) -> None:
