@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tt_edge.protocols.gemini.schema import gemini_schema
-from tt_sandbox.provider.gemini.forms import Schema
+from tt_sandbox.provider.gemini import rules
+from tt_sandbox.provider.gemini.forms import read_generate
 
 CASES: list[tuple[Any, Any]] = [
     ({"type": "string", "$schema": "x", "additionalProperties": False, "exclusiveMinimum": 1}, {"type": "STRING"}),
@@ -20,6 +21,8 @@ CASES: list[tuple[Any, Any]] = [
     ({"oneOf": [{"type": "string"}, {"type": "number"}]}, {"anyOf": [{"type": "STRING"}, {"type": "NUMBER"}]}),
     ({"type": "array"}, {"type": "ARRAY", "items": {"type": "STRING"}}),
     ({"type": "array", "prefixItems": [{"type": "integer"}]}, {"type": "ARRAY", "items": {"type": "INTEGER"}}),
+    ({"type": "array", "items": []}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    ({"anyOf": [{"type": "null"}]}, {"type": "STRING", "nullable": True}),
     ({"type": "string", "format": "uri"}, {"type": "STRING"}),
     ({"type": "string", "format": "date-time"}, {"type": "STRING", "format": "date-time"}),
     ({"type": "object", "properties": {}}, {"type": "OBJECT"}),
@@ -94,4 +97,6 @@ schemas: st.SearchStrategy[Any] = st.recursive(
 
 @given(schemas.filter(lambda schema: isinstance(schema, dict)))
 def test_whatever_the_schema_gemini_takes_what_becomes_of_it(schema: Any) -> None:
-    Schema.model_validate(gemini_schema(schema))
+    declared = {"functionDeclarations": [{"name": "look", "parameters": gemini_schema(schema)}]}
+    body = {"contents": [{"parts": [{"text": "hi"}]}], "tools": [declared]}
+    rules.check(read_generate(body), "gemini-1.5-pro")

@@ -102,9 +102,9 @@ class _Translator:
         if kind == "object":
             self._add_properties(found, schema, references, depth)
         elif kind == "array":
-            items = schema.get("items")
-            if isinstance(items, list) or (items is None and schema.get("prefixItems")):
-                items = {"anyOf": items or schema["prefixItems"]}
+            items = schema.get("items", schema.get("prefixItems"))
+            if isinstance(items, list):
+                items = {"anyOf": items} if items else True
             found["items"] = self.node(items, references, depth + 1)
 
     def _add_choices(self, found: Json, choices: list[Any], references: tuple[str, ...], depth: int) -> None:
@@ -112,7 +112,9 @@ class _Translator:
         if len(told) < len(choices):
             found["nullable"] = True
         nodes = [self.node(choice, references, depth + 1) for choice in told]
-        if len(nodes) == 1:
+        if not nodes:
+            found["type"] = "STRING"
+        elif len(nodes) == 1:
             found.update({**nodes[0], **found})
         else:
             found["anyOf"] = nodes
@@ -167,9 +169,9 @@ def _merged(schemas: list[Any]) -> Json:
             if name == "allOf":
                 continue
             known = merged.get(name)
-            if name == "properties" and isinstance(known, dict):
+            if name == "properties" and isinstance(known, dict) and isinstance(value, dict):
                 merged[name] = {**known, **value}
-            elif name == "required" and isinstance(known, list):
+            elif name == "required" and isinstance(known, list) and isinstance(value, list):
                 merged[name] = [*known, *value]
             else:
                 merged.setdefault(name, value)
