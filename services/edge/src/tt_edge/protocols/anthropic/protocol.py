@@ -6,14 +6,16 @@ from tt_common.clock import now_ms, rfc3339
 from tt_common.contracts.records import Dialect
 from tt_common.errors import DomainError
 from tt_edge.clients.answers import UpstreamRequest
-from tt_edge.domain.refusals import invalid_request
 from tt_edge.protocols.anthropic.answer import Answer, parse_answer
+from tt_edge.protocols.anthropic.client import AnthropicClient
 from tt_edge.protocols.anthropic.errors import error_body, error_event, refusal_body
 from tt_edge.protocols.anthropic.request import AnthropicRequest, build
 from tt_edge.protocols.anthropic.stream import StreamTap
 from tt_edge.protocols.authorization import bearer_key
+from tt_edge.protocols.dialects import PROVIDERS
 from tt_edge.protocols.exchange import Headers
 from tt_edge.protocols.port import Attempted, Bridge, LimitLeft, ProtocolName, Request
+from tt_edge.protocols.translate import Translated
 
 MS_PER_S: Final = 1000
 
@@ -25,6 +27,8 @@ class AnthropicProtocol:
     dialect: Dialect = "anthropic"
     key_place = "the header 'x-api-key: KEY' or 'Authorization: Bearer KEY'"
 
+    _client = AnthropicClient()
+
     def key_of(self, headers: dict[bytes, bytes], query: bytes) -> str | None:
         """An empty x-api-key is a setting that was switched off."""
         return headers.get(b"x-api-key", b"").decode("latin-1") or bearer_key(headers)
@@ -33,7 +37,7 @@ class AnthropicProtocol:
         assert isinstance(request, AnthropicRequest)
         if dialect == self.dialect:
             return AnthropicBridge(request, call_id)
-        raise invalid_request(f"The model '{request.model}' can't be used with this path yet.", "model")
+        return Translated(self, self._client, PROVIDERS[dialect], request, call_id)
 
     def error_body(self, error: DomainError, request_id: str) -> bytes:
         return error_body(error, request_id)

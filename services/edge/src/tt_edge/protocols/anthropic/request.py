@@ -11,6 +11,7 @@ import msgspec
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
+from tt_edge.protocols.anthropic.signatures import without_foreign_thoughts
 from tt_edge.protocols.anthropic.usage import HOUR_MARK
 from tt_edge.protocols.bodies import decode_fields
 from tt_edge.protocols.port import Request, Target
@@ -73,7 +74,7 @@ def parse_messages(target: Target, body: bytes) -> AnthropicRequest:
 
 def build(request: AnthropicRequest, upstream_model: str, output_limit: int | None) -> bytes:
     """The body for the provider: its model name, and a lowered output limit where there is one."""
-    fields = dict(request.fields)
+    fields = without_foreign_thoughts(request.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
     if output_limit is not None:
         fields["max_tokens"] = msgspec.Raw(str(output_limit).encode())

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from tt_edge.domain.refusals import invalid_request
+from tt_edge.protocols.anthropic.canonical import tool_of
+from tt_edge.protocols.anthropic.contents import Contents
 from tt_edge.protocols.canonical.read import (
     Json,
     bool_at,
@@ -77,6 +79,8 @@ TRANSLATED: Final = frozenset(
         "service_tier",
     }
 )
+ANTHROPICS: Final = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document"})
+"""Blocks that some coding clients send here as Anthropic has them, where the model's name says claude."""
 TIERS: Final = {"auto": None, "default": "standard"}
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
@@ -161,6 +165,8 @@ def _format(value: Any) -> Format | None:
 
 def _tool(value: Any, path: str) -> Tool:
     tool = object_at(value, path)
+    if "input_schema" in tool:
+        return tool_of(tool, path)
     if tool.get("type") != "function":
         raise invalid_request(f"'{path}.type': only functions can be translated for this model.", f"{path}.type")
     function = object_at(tool.get("function"), f"{path}.function")
@@ -204,10 +210,10 @@ def _messages(messages: list[Any]) -> tuple[list[Text], list[Turn]]:
         message = object_at(value, path)
         role = one_of(message.get("role"), f"{path}.role", ROLES)
         if role in ("system", "developer"):
-            blocks = _content(message.get("content"), f"{path}.content")
+            blocks = _content(message.get("content"), f"{path}.content", names)
             system += [block for block in blocks if isinstance(block, Text)]
         elif role == "user":
-            turns.append(Turn(role="user", blocks=tuple(_content(message.get("content"), f"{path}.content"))))
+            turns.append(Turn(role="user", blocks=tuple(_content(message.get("content"), f"{path}.content", names))))
         elif role == "function":
             name = text_at(message.get("name"), f"{path}.name")
             turns.append(Turn(role="user", blocks=(_result({**message, "tool_call_id": name}, path, names),)))
@@ -220,7 +226,7 @@ def _messages(messages: list[Any]) -> tuple[list[Text], list[Turn]]:
 
 def _result(message: Json, path: str, names: dict[str, str]) -> ToolResult:
     call_id = text_at(message.get("tool_call_id"), f"{path}.tool_call_id")
-    content = _content(message.get("content"), f"{path}.content")
+    content = _content(message.get("content"), f"{path}.content", names)
     return ToolResult(
         id=call_id,
         name=names.get(call_id, ""),
@@ -232,7 +238,7 @@ def _result(message: Json, path: str, names: dict[str, str]) -> ToolResult:
 def _assistant(message: Json, path: str, names: dict[str, str]) -> Iterator[Block]:
     for at, detail in enumerate(list_at(message.get("reasoning_details") or [], f"{path}.reasoning_details")):
         yield from _thought(object_at(detail, f"{path}.reasoning_details[{at}]"))
-    yield from _content(message.get("content"), f"{path}.content")
+    yield from _content(message.get("content"), f"{path}.content", names)
     if message.get("refusal"):
         yield Text(text=text_at(message["refusal"], f"{path}.refusal"))
     if message.get("function_call") is not None:
@@ -268,14 +274,17 @@ def _thought(detail: Json) -> Iterator[Thinking]:
         yield Thinking(text=detail.get("text") or "", signature=detail.get("signature") or "", vendor=vendor)
 
 
-def _content(value: Any, path: str) -> list[Block]:
+def _content(value: Any, path: str, names: dict[str, str]) -> list[Block]:
     if value is None:
         return []
     if isinstance(value, str):
         return [Text(text=value)] if value else []
     blocks: list[Block] = []
-    for at, part in enumerate(list_at(value, path)):
-        blocks += _part(object_at(part, f"{path}[{at}]"), f"{path}[{at}]")
+    foreign = Contents(names)
+    for at, item in enumerate(list_at(value, path)):
+        where = f"{path}[{at}]"
+        part = object_at(item, where)
+        blocks += foreign.block(part, where) if part.get("type") in ANTHROPICS else _part(part, where)
     return blocks
 
 
