@@ -239,6 +239,29 @@ def test_a_stream_put_together_is_the_whole_answer() -> None:
     assert whole["choices"][0]["message"]["tool_calls"][0] == CALL
 
 
+@pytest.mark.parametrize(
+    ("said", "finish", "told_finish"),
+    [({"refusal": "No."}, "stop", "stop"), ({"content": "No"}, "content_filter", "content_filter")],
+)
+def test_a_refusal_ends_as_openai_ends_it(said: dict[str, Any], finish: str, told_finish: str) -> None:
+    tap = bridge(REQUEST).tap()
+    tap.feed(chunk(said) + chunk({}, finish) + b"data: [DONE]\n\n")
+    streamed = whole_of(tap.tail("0"))
+    assert json.loads(streamed)["choices"][0]["finish_reason"] == told_finish
+    message = {"role": "assistant", "content": None, **said}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": USAGE}
+    whole = bridge({**REQUEST, "stream": False, "stream_options": None}).answer(json.dumps(body).encode())
+    assert whole is not None
+    assert json.loads(whole.rendered("m", "0"))["choices"][0]["finish_reason"] == told_finish
+
+
+def test_a_call_that_was_named_ends_in_a_tool_call_though_the_vendor_says_stop() -> None:
+    call = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "look", "arguments": "{}"}}]}
+    tap = bridge(REQUEST).tap()
+    tap.feed(chunk(call) + chunk({}, "stop") + b"data: [DONE]\n\n")
+    assert json.loads(whole_of(tap.tail("0")))["choices"][0]["finish_reason"] == "tool_calls"
+
+
 def test_usage_is_counted_in_classes_that_share_nothing() -> None:
     tap = bridge(REQUEST).tap()
     tap.feed(STREAM)

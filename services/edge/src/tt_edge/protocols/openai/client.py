@@ -118,7 +118,7 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     if thoughts:
         message["reasoning_content"] = "".join(thought.text for thought in thoughts)
         message["reasoning_details"] = [_detail(at, thought) for at, thought in enumerate(thoughts)]
-    finish = FINISH[choice.ending.reason]
+    finish = "stop" if choice.refusal else FINISH[choice.ending.reason]
     return {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
 
 
@@ -143,7 +143,7 @@ def _extra(signature: str) -> dict[str, Any]:
 class OpenAIWriter:
     """Canonical events as chunks."""
 
-    __slots__ = ("_after", "_before", "_thoughts", "_usage", "_used")
+    __slots__ = ("_after", "_before", "_refused", "_thoughts", "_usage", "_used")
 
     def __init__(self, model: str, call_id: str, wants_usage: bool) -> None:
         head = {"id": f"chatcmpl-{call_id}", "object": "chat.completion.chunk", "created": now_ms() // 1000}
@@ -151,6 +151,7 @@ class OpenAIWriter:
         self._after = b'],"usage":null}\n\n' if wants_usage else b"]}\n\n"
         self._usage = wants_usage
         self._used: set[int] = set()
+        self._refused: set[int] = set()
         self._thoughts: dict[int, int] = {}
         """How many thoughts of a choice are over."""
 
@@ -174,11 +175,15 @@ class OpenAIWriter:
         if isinstance(event, ThinkingSigned):
             return self._signed(event)
         if isinstance(event, RefusalDelta):
+            self._refused.add(event.choice)
             return self._chunk(event.choice, b'{"refusal":%b}' % _encode(event.text))
         return b""
 
     def finish(self, endings: dict[int, Ending], usage: Usage | None, service_tier: str, cost_usd: str) -> bytes:
-        parts = [self._chunk(choice, b"{}", FINISH[ending.reason]) for choice, ending in sorted(endings.items())]
+        parts = [
+            self._chunk(choice, b"{}", "stop" if choice in self._refused else FINISH[ending.reason])
+            for choice, ending in sorted(endings.items())
+        ]
         if self._usage and usage is not None:
             parts.append(self._before + b'],"usage":%b}\n\n' % _encode(usage_of(usage, cost_usd)))
         parts.append(b"data: [DONE]\n\n")

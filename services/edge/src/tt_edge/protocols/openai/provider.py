@@ -286,20 +286,29 @@ def _choice(choice: _Choice) -> Choice:
         blocks.append(
             ToolUse(id=call.id or f"call_{at}", name=function.name or "", arguments=function.arguments or "{}")
         )
-    ending = Ending(reason=REASONS.get(choice.finish_reason, "end"), detail=choice.finish_reason or "")
+    ending = _ending(choice.finish_reason, called=bool(said.tool_calls), refused=bool(said.refusal))
     return Choice(blocks=tuple(blocks), ending=ending, refusal=said.refusal or "")
+
+
+def _ending(finish: str | None, *, called: bool, refused: bool) -> Ending:
+    """A call that `tool_choice` named and a refusal in words both end with `stop`."""
+    reason = REASONS.get(finish, "end")
+    if reason == "end" and (called or refused):
+        reason = "tool_use" if called else "refusal"
+    return Ending(reason=reason, detail=finish or "")
 
 
 class OpenAIReader:
     """Chunks of a chat stream as events. A tool call starts where its name came; its state is kept by choice and index."""
 
-    __slots__ = ("_calls", "_ended", "_splitter")
+    __slots__ = ("_calls", "_ended", "_refused", "_splitter")
 
     def __init__(self) -> None:
         self._splitter = FrameSplitter()
         self._calls: dict[tuple[int, int], int] = {}
         """By choice and the provider's index: which call of the choice it is."""
         self._ended = False
+        self._refused: set[int] = set()
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
@@ -340,13 +349,15 @@ class OpenAIReader:
             if thought := said.reasoning_content or said.reasoning:
                 events.append(ThinkingDelta(thought, index))
             if said.refusal:
+                self._refused.add(index)
                 events.append(RefusalDelta(said.refusal, index))
             for call in said.tool_calls or ():
                 self._call(call, index, events)
         if choice.finish_reason is not None:
             self._ended = True
-            reason = REASONS.get(choice.finish_reason, "end")
-            events.append(Ended(Ending(reason=reason, detail=choice.finish_reason), index))
+            called = any(known == index for known, _ in self._calls)
+            ending = _ending(choice.finish_reason, called=called, refused=index in self._refused)
+            events.append(Ended(ending, index))
 
     def _call(self, call: _Call, choice: int, events: list[Event]) -> None:
         function = call.function or _Function()
