@@ -111,16 +111,7 @@ ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
 
-TRANSLATED: Final = frozenset(
-    {("openai", "anthropic"), ("openai", "gemini"), ("anthropic", "openai"), ("anthropic", "gemini")}
-)
-"""From which protocol of clients to which of providers the edge translates."""
-CASES: Final = {
-    name: case
-    for name, case in load().items()
-    if (case.needs is None or case.needs in PROTOCOLS_SERVED)
-    and (case.protocol == case.dialect or (case.protocol, case.dialect) in TRANSLATED)
-}
+CASES: Final = {name: case for name, case in load().items() if (case.needs is None or case.needs in PROTOCOLS_SERVED)}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from tt_edge.protocols.canonical.answer import (
     ToolStarted,
 )
 from tt_edge.protocols.canonical.request import ChatRequest, Inexpressible, Text, Thinking, ToolUse
-from tt_edge.protocols.port import Attempted, ClientProtocol, Request
+from tt_edge.protocols.port import Attempted, ClientProtocol, Request, Tap
 
 CHARS_PER_TOKEN: Final = 4
 
@@ -129,7 +129,7 @@ class Translated:
             answer = _with_one_call(answer)
         return TranslatedAnswer(self._client, self._request, answer, self._call_id)
 
-    def tap(self) -> "TranslatedTap":
+    def tap(self) -> Tap:
         writer = self._client.writer(self._request, self._call_id)
         one_call = self._asked.parallel_tools is False
         return TranslatedTap(self._provider.reader(), writer, self._protocol, self._call_id, one_call)

@@ -6,15 +6,17 @@ from urllib.parse import unquote_plus
 from tt_common.contracts.records import Dialect
 from tt_common.errors import DomainError
 from tt_edge.clients.answers import UpstreamRequest
-from tt_edge.domain.refusals import invalid_request
 from tt_edge.protocols.authorization import bearer_key
+from tt_edge.protocols.dialects import PROVIDERS
 from tt_edge.protocols.exchange import Headers
 from tt_edge.protocols.gemini.answer import Answer, parse_answer
+from tt_edge.protocols.gemini.client import GeminiClient
 from tt_edge.protocols.gemini.errors import error_body, error_event, refusal_body
 from tt_edge.protocols.gemini.paths import upstream_path
 from tt_edge.protocols.gemini.request import GeminiRequest, build
 from tt_edge.protocols.gemini.stream import ArrayTap, StreamTap
 from tt_edge.protocols.port import Attempted, Bridge, LimitLeft, ProtocolName, Request, Tap
+from tt_edge.protocols.translate import Translated
 
 
 class GeminiProtocol:
@@ -23,6 +25,7 @@ class GeminiProtocol:
     name: ProtocolName = "gemini"
     dialect: Dialect = "gemini"
     key_place = "the header 'x-goog-api-key: KEY'"
+    _client = GeminiClient()
 
     def key_of(self, headers: dict[bytes, bytes], query: bytes) -> str | None:
         if key := headers.get(b"x-goog-api-key"):
@@ -35,9 +38,9 @@ class GeminiProtocol:
 
     def bridge(self, request: Request, dialect: Dialect, call_id: str) -> Bridge:
         assert isinstance(request, GeminiRequest)
-        if dialect != self.dialect:
-            raise invalid_request(f"The model '{request.model}' can't be reached with Gemini's API.", "model")
-        return GeminiBridge(request)
+        if dialect == self.dialect:
+            return GeminiBridge(request)
+        return GeminiTranslated(self, self._client, PROVIDERS[dialect], request, call_id)
 
     def error_body(self, error: DomainError, request_id: str) -> bytes:
         return error_body(error)
@@ -69,11 +72,22 @@ class GeminiBridge:
         return parse_answer(body)
 
     def tap(self) -> Tap:
-        tap = StreamTap(self._request.model)
-        return ArrayTap(tap) if self._request.array else tap
+        return _framed(self._request, StreamTap(self._request.model))
 
     def refusal(self, status: int, body: bytes) -> bytes:
         return refusal_body(status, body)
+
+
+class GeminiTranslated(Translated):
+    """Gemini to another dialect: see `Bridge`."""
+
+    def tap(self) -> Tap:
+        assert isinstance(self._request, GeminiRequest)
+        return _framed(self._request, super().tap())
+
+
+def _framed(request: GeminiRequest, tap: Tap) -> Tap:
+    return ArrayTap(tap) if request.array else tap
 
 
 GEMINI: Final = GeminiProtocol()

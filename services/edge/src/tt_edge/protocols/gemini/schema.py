@@ -1,4 +1,4 @@
-"""JSON Schema in the words of Gemini's own schemas, a subset of OpenAPI's, for models that don't take JSON Schema itself.
+"""JSON Schema in the words of Gemini's own schemas, a subset of OpenAPI's, for models that don't take JSON Schema itself; and back.
 
 One name that Gemini doesn't know refuses the whole request, so what has no words is left out: a schema tells the model what to write,
 and leaving out a limit allows more, never less. References are put in place; one that goes round ends as an object of any kind.
@@ -31,6 +31,22 @@ FORMATS: Final = {
     "INTEGER": frozenset({"int32", "int64"}),
     "NUMBER": frozenset({"float", "double"}),
 }
+COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+WORDS: Final = {
+    "any_of": "anyOf",
+    "prefix_items": "prefixItems",
+    "property_ordering": "propertyOrdering",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_properties": "minProperties",
+    "max_properties": "maxProperties",
+    "additional_properties": "additionalProperties",
+    "defs": "$defs",
+    "ref": "$ref",
+}
+"""Google's other spellings."""
 TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object"})
 
 
@@ -176,3 +192,43 @@ def _merged(schemas: list[Any]) -> Json:
             else:
                 merged.setdefault(name, value)
     return merged
+
+
+def json_schema(schema: Json) -> Json:
+    """A schema in Gemini's words as JSON Schema."""
+    found: Json = {}
+    for raw, value in schema.items():
+        name = WORDS.get(raw, raw)
+        if name in ("nullable", "propertyOrdering") or value is None:
+            continue
+        if name == "type" and isinstance(value, str):
+            if value.upper() != "TYPE_UNSPECIFIED":
+                found["type"] = value.lower()
+        elif name == "properties" and isinstance(value, dict):
+            found[name] = {key: _inner(inner) for key, inner in value.items()}
+        elif name in ("anyOf", "prefixItems") and isinstance(value, list):
+            found[name] = [_inner(inner) for inner in value]
+        elif name == "items":
+            found[name] = _inner(value)
+        elif name == "example":
+            found["examples"] = [value]
+        elif name in COUNTS and isinstance(value, str) and value.isdigit():
+            found[name] = int(value)  # as 64-bit numbers are written in Google's JSON
+        else:
+            found[name] = value
+    if schema.get("nullable") is True:
+        _allow_null(found)
+    return found
+
+
+def _inner(value: Any) -> Any:
+    return json_schema(value) if isinstance(value, dict) else value
+
+
+def _allow_null(found: Json) -> None:
+    if "type" in found:
+        found["type"] = [found["type"], "null"]
+    elif "anyOf" in found:
+        found["anyOf"] = [*found["anyOf"], {"type": "null"}]
+    if "enum" in found:
+        found["enum"] = [*found["enum"], None]
