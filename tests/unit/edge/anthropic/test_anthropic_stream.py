@@ -166,6 +166,17 @@ def test_what_can_not_be_read_is_passed_on(noise: bytes) -> None:
     assert noise in out
 
 
+def test_a_usage_that_is_no_utf8_is_missing_and_the_stream_goes_on() -> None:
+    broken = start(usage={"service_tier": "TIER"}).replace(b"TIER", b"\x80")
+    end = event("message_delta", delta={}, usage={"output_tokens": 1, "service_tier": "TIER"}).replace(b"TIER", b"\x80")
+
+    out, tap = told(broken + end + STOP, [])
+
+    assert tap.complete
+    assert tap.usage is None
+    assert out.endswith(end + STOP)
+
+
 @pytest.mark.parametrize(
     ("written", "hour_cache", "expected"),
     [

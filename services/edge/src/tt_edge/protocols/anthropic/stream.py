@@ -124,8 +124,7 @@ class StreamTap:
             case "message_start":
                 return self._passed(self._started(frame, bytes(event.message)))
             case "message_delta":
-                self._metered(event.usage)
-                self._held.append((frame, bytes(event.usage) if bytes(event.usage)[:1] == b"{" else b""))
+                self._held.append((frame, bytes(event.usage) if self._metered(event.usage) else b""))
                 return b""
             case "message_stop":
                 self.complete = True
@@ -154,15 +153,21 @@ class StreamTap:
             self._wire = later(self._wire, wire)
         if not bytes(message.model):
             return frame
-        renamed = with_fields(raw, {"model": (bytes(message.model), msgspec.json.encode(self._asked_model))})
+        try:
+            renamed = with_fields(raw, {"model": (bytes(message.model), msgspec.json.encode(self._asked_model))})
+        except UnicodeDecodeError:
+            return frame
         return frame.replace(raw, renamed)
 
-    def _metered(self, raw: msgspec.Raw) -> None:
-        """What message_start said alone is no figure: its output is only begun."""
-        if (wire := read_usage(raw)) is not None and wire.output_tokens is not None:
-            self._wire = later(self._wire, wire)
-            self.usage = usage_of(self._wire, hour_cache=self._hour_cache)
-            self.service_tier = self._wire.tier
+    def _metered(self, raw: msgspec.Raw) -> bool:
+        """Whether there is a figure. What message_start said alone is none: its output is only begun."""
+        wire = read_usage(raw)
+        if wire is None or wire.output_tokens is None:
+            return False
+        self._wire = later(self._wire, wire)
+        self.usage = usage_of(self._wire, hour_cache=self._hour_cache)
+        self.service_tier = self._wire.tier
+        return True
 
     def _count(self, text: str | None) -> None:
         if text:

@@ -52,12 +52,12 @@ _decoder = msgspec.json.Decoder(WireUsage)
 
 
 def read_usage(raw: msgspec.Raw | bytes) -> WireUsage | None:
-    """None where there is no usage object."""
+    """None where there is no usage object, or none that can be read."""
     if bytes(raw)[:1] != b"{":
         return None
     try:
         return _decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -79,7 +79,7 @@ TRANSLATED: Final = frozenset(
         "service_tier",
     }
 )
-ANTHROPICS: Final = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document"})
+ANTHROPICS: Final = ("tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document")
 """Blocks that some coding clients send here as Anthropic has them, where the model's name says claude."""
 TIERS: Final = {"auto": None, "default": "standard"}
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
