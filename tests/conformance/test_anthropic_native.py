@@ -201,13 +201,16 @@ def test_a_stream_that_breaks_is_an_error_and_charged_as_far_as_it_came(
         product.anthropic(customer.create_key()) as client,
         pytest.raises(anthropic.APIStatusError) as raised,
     ):
-        _streamed(client, claude_model, {"output_tokens": 30, **fault})
+        _streamed(client, claude_model, {"prompt_tokens": 9000, "cached_tokens": 8000, "output_tokens": 30, **fault})
 
     body: Any = raised.value.body
     assert body["error"]["type"] == kind
     (charge,) = customer.charges()
-    assert charge["outcome"] == "upstream_broken"
+    assert (charge["outcome"], charge["usage_source"]) == ("upstream_broken", "estimated")
     assert charge["output_tokens"] > 0
+    assert (charge["input_tokens"], charge["cache_read_tokens"]) == (1000, 8000), (
+        "the provider had said so at the start"
+    )
 
 
 def test_a_client_that_hangs_up_pays_what_the_provider_says_it_made(product: Product, claude_model: str) -> None:

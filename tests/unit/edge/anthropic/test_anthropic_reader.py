@@ -18,6 +18,7 @@ from tt_edge.protocols.canonical.answer import (
     Failed,
     Finished,
     Metered,
+    PromptMetered,
     TextDelta,
     ThinkingDelta,
     ThinkingSigned,
@@ -25,6 +26,8 @@ from tt_edge.protocols.canonical.answer import (
     ToolStarted,
 )
 from tt_edge.protocols.canonical.request import Text, Thinking, ToolUse
+from tt_edge.protocols.openai.protocol import OPENAI
+from tt_edge.protocols.openai.request import parse_chat
 
 USAGE = Usage(
     input_tokens=10,
@@ -80,7 +83,9 @@ STREAM = b"".join(
         event("message_stop"),
     ]
 )
+PROMPT = PromptMetered(Usage(input_tokens=10, cache_read_tokens=7, cache_write_5m_tokens=20, cache_write_1h_tokens=30))
 EVENTS: list[Event] = [
+    PROMPT,
     ThinkingSigned("ZGF0YQ==", "anthropic", redacted=True),
     ThinkingDelta("hm"),
     ThinkingDelta(" ä"),
@@ -160,11 +165,11 @@ def test_pitfall_20_a_stream_without_message_stop_is_never_finished() -> None:
 def test_pitfall_20_an_error_within_the_stream_is_told(kind: str, overloaded: bool) -> None:
     broken = start() + event("error", error={"type": kind, "message": "broke"})
 
-    assert read(broken, []) == [Failed("broke", overloaded)]
+    assert read(broken, []) == [PROMPT, Failed("broke", overloaded)]
 
 
 def test_pitfall_17_usage_is_only_what_message_delta_completes() -> None:
-    assert read(start(), []) == []
+    assert read(start(), []) == [PROMPT]
     twice = event("message_delta", delta={}, usage={"output_tokens": 3}) + STREAM.partition(b"event: of_")[2]
 
     assert [found.usage.output_tokens for found in read(start() + twice, []) if isinstance(found, Metered)] == [3, 12]
@@ -188,3 +193,12 @@ def test_arguments_that_come_with_the_start_are_not_lost() -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"type":"error","error":{}}', b"\xff", b'{"content":"x"}'])
 def test_what_is_no_message_is_no_answer(body: bytes) -> None:
     assert read_answer(body) is None
+
+
+def test_a_translated_stream_that_breaks_knows_what_the_provider_said_of_the_prompt() -> None:
+    request = parse_chat(b'{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}')
+    tap = OPENAI.bridge(request, "anthropic", "evt_1").tap()
+
+    tap.feed(start() + streamed(0, BLOCKS[2]))
+
+    assert (tap.usage, tap.prompt) == (None, PROMPT.usage)

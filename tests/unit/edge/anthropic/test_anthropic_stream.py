@@ -12,6 +12,7 @@ from tt_common.rating import Usage
 from tt_edge.protocols.anthropic.answer import parse_answer
 from tt_edge.protocols.anthropic.stream import StreamTap
 from tt_edge.protocols.anthropic.usage import read_usage, usage_of
+from tt_edge.protocols.passthrough import with_cost
 
 START_USAGE = {
     "input_tokens": 10,
@@ -125,6 +126,8 @@ def test_what_only_message_start_said_is_no_usage_figure() -> None:
     _, tap = told(b"".join(EVENTS), [])
 
     assert tap.usage is None
+    assert tap.prompt is not None
+    assert (tap.prompt.input_tokens, tap.prompt.cache_read_tokens, tap.prompt.output_tokens) == (10, 7, 0)
     assert not tap.complete
 
 
@@ -195,6 +198,10 @@ def test_cache_writes_of_no_told_kind_are_priced_by_what_the_request_marked(
     usage = usage_of(wire, hour_cache=hour_cache)
     assert usage is not None
     assert (usage.cache_write_5m_tokens, usage.cache_write_1h_tokens) == expected
+
+
+def test_an_odd_usage_object_leaves_as_it_came() -> None:
+    assert with_cost(b'{"\\u0061":1,"\x80":2}', "0.1") == b'{"\\u0061":1,"\x80":2}'
 
 
 def test_fast_mode_is_a_tier_of_its_own() -> None:

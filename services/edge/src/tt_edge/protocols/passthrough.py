@@ -23,9 +23,12 @@ def _rendered(body: bytes, changes: dict[str, tuple[bytes, bytes]]) -> bytes:
 
 
 def with_cost(raw_usage: bytes, cost_usd: str) -> bytes:
-    """A provider's usage object with `cost` (USD, a JSON number with every decimal) added."""
+    """A provider's usage object with `cost` (USD, a JSON number with every decimal) added; as it is where it is no UTF-8."""
     if b'"cost' not in raw_usage and b":" in raw_usage and b"\\" not in raw_usage:
         return b'%b,"cost":%b}' % (raw_usage[:-1].rstrip(), cost_usd.encode())
-    fields = _fields_decoder.decode(raw_usage)
+    try:
+        fields = _fields_decoder.decode(raw_usage)
+    except UnicodeDecodeError:
+        return raw_usage
     fields["cost"] = msgspec.Raw(cost_usd.encode())
     return msgspec.json.encode(fields)

@@ -97,6 +97,11 @@ class Tap(Protocol):
     def service_tier(self) -> str: ...
 
     @property
+    def prompt(self) -> Usage | None:
+        """What a provider that counts the prompt at the beginning said of it; with `texts` the best figure where `usage` never came."""
+        ...
+
+    @property
     def texts(self) -> list[str]: ...
 
     @property

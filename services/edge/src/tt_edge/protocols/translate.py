@@ -21,6 +21,7 @@ from tt_edge.protocols.canonical.answer import (
     Failed,
     Finished,
     Metered,
+    PromptMetered,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -70,7 +71,7 @@ class ProviderSide(Protocol):
 
 
 class StreamWriter(Protocol):
-    """A client protocol's stream. `write` is given every event but Ended, Metered, Failed and Finished."""
+    """A client protocol's stream. `write` is given every event but Ended, Metered, PromptMetered, Failed and Finished."""
 
     def write(self, event: Event) -> bytes: ...
 
@@ -190,6 +191,7 @@ class TranslatedTap:
         "complete",
         "failed",
         "output_estimate",
+        "prompt",
         "service_tier",
         "texts",
         "usage",
@@ -206,6 +208,7 @@ class TranslatedTap:
         self._endings: dict[int, Ending] = {}
         self.service_tier = ""
         self.usage: Usage | None = None
+        self.prompt: Usage | None = None
         self.texts: list[str] = []
         self.output_estimate = 0
         self.complete = False
@@ -248,6 +251,9 @@ class TranslatedTap:
             return b""
         elif isinstance(event, Metered):
             self.usage, self.service_tier = event.usage, event.service_tier or self.service_tier
+            return b""
+        elif isinstance(event, PromptMetered):
+            self.prompt = event.usage
             return b""
         elif isinstance(event, Failed):
             self.failed = True

@@ -135,4 +135,4 @@ def rate_stream(call: Call, tap: Tap, outcome: Outcome) -> Settlement:
     if outcome == "upstream_broken" and not tap.texts:
         return NO_CHARGE
     # Joined, because where a provider cuts its chunks says nothing about tokens.
-    return rate_estimate(call, ["".join(tap.texts)])
+    return rate_estimate(call, ["".join(tap.texts)], tap.prompt)

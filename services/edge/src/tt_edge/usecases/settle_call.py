@@ -46,10 +46,11 @@ def rate_provider_usage(call: Call, usage: Usage, service_tier: str) -> Settleme
     return Settlement(usage, "provider", cost, (), service_tier)
 
 
-def rate_estimate(call: Call, texts: list[str]) -> Settlement:
-    """Where the provider gave no figure: what was delivered, counted here; never more than the hold."""
+def rate_estimate(call: Call, texts: list[str], prompt: Usage | None = None) -> Settlement:
+    """Where the provider gave no figure: what was delivered, counted here; never more than the hold. `prompt` is what it said of that."""
     assert call.price is not None and call.hold is not None and call.estimate is not None
-    usage = Usage(input_tokens=call.estimate.input_tokens, output_tokens=count_tokens(texts))
+    prompt = prompt or Usage(input_tokens=call.estimate.input_tokens)
+    usage = msgspec.structs.replace(prompt, output_tokens=count_tokens(texts))
     return Settlement(
         usage, "estimated", min(cost_nanousd(usage, call.price), call.hold.amount_nanousd), ("usage_missing",)
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tt_edge.protocols.anthropic.usage import WireUsage, later, read_usage, usage_of
+from tt_edge.protocols.anthropic.usage import WireUsage, later, prompt_of, read_usage, usage_of
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
     Choice,
@@ -17,6 +17,7 @@ from tt_edge.protocols.canonical.answer import (
     Failed,
     Finished,
     Metered,
+    PromptMetered,
     Reason,
     TextDelta,
     ThinkingDelta,
@@ -159,7 +160,7 @@ class AnthropicReader:
             case "content_block_stop":
                 self._stop(event.index, events)
             case "message_start" if event.message is not None:
-                self._wire = read_usage(event.message.usage)
+                self._begin(event.message, events)
             case "message_delta":
                 self._end(event, events)
             case "message_stop":
@@ -169,6 +170,11 @@ class AnthropicReader:
                 events.append(Failed(error.message or error.type, overloaded=error.type == "overloaded_error"))
             case _:
                 pass
+
+    def _begin(self, message: _Message, events: list[Event]) -> None:
+        self._wire = read_usage(message.usage)
+        if self._wire is not None and (prompt := prompt_of(self._wire, hour_cache=False)) is not None:
+            events.append(PromptMetered(prompt))
 
     def _start(self, index: int, block: _Block, events: list[Event]) -> None:
         if block.type == "text" and block.text:

@@ -10,7 +10,7 @@ import msgspec
 
 from tt_common.rating import Usage
 from tt_edge.domain.tokens import count_tokens
-from tt_edge.protocols.anthropic.usage import WireUsage, later, read_usage, usage_of
+from tt_edge.protocols.anthropic.usage import WireUsage, later, prompt_of, read_usage, usage_of
 from tt_edge.protocols.passthrough import with_cost, with_fields
 from tt_edge.protocols.sse import FrameSplitter, payload_of
 
@@ -58,6 +58,7 @@ class StreamTap:
         "complete",
         "failed",
         "output_estimate",
+        "prompt",
         "service_tier",
         "texts",
         "usage",
@@ -71,6 +72,7 @@ class StreamTap:
         self._held: list[tuple[bytes, bytes]] = []
         """Frames for `tail`, each with its raw usage object, if it has one."""
         self.usage: Usage | None = None
+        self.prompt: Usage | None = None
         self.service_tier = ""
         self.texts: list[str] = []
         self.output_estimate = 0
@@ -150,7 +152,8 @@ class StreamTap:
         except UNREADABLE:
             return frame
         if (wire := read_usage(message.usage)) is not None:
-            self._wire = later(self._wire, wire)
+            self._wire = wire
+            self.prompt = prompt_of(wire, hour_cache=self._hour_cache)
         if not bytes(message.model):
             return frame
         try:

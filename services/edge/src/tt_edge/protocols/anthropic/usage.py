@@ -69,6 +69,11 @@ def later(before: WireUsage | None, now: WireUsage) -> WireUsage:
     return msgspec.structs.replace(before, **said)
 
 
+def prompt_of(wire: WireUsage, *, hour_cache: bool) -> Usage | None:
+    """The classes of the prompt alone, as message_start has them."""
+    return usage_of(msgspec.structs.replace(wire, output_tokens=0, output_tokens_details=None), hour_cache=hour_cache)
+
+
 def usage_of(wire: WireUsage, *, hour_cache: bool) -> Usage | None:
     """Disjoint classes, or None where there is no usable figure (absent, negative, absurd).
 

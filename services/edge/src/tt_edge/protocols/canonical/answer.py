@@ -94,6 +94,12 @@ class Metered(msgspec.Struct, frozen=True):
     service_tier: str = ""
 
 
+class PromptMetered(msgspec.Struct, frozen=True):
+    """What the provider says of the prompt before it answers; nothing of the output."""
+
+    usage: Usage
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The provider broke off with an error of its own; nothing follows. `overloaded`: the vendor says that it is."""
 
@@ -114,6 +120,7 @@ Event = (
     | ToolDelta
     | Ended
     | Metered
+    | PromptMetered
     | Failed
     | Finished
 )

@@ -51,6 +51,9 @@ class StreamTap:
         "usage",
     )
 
+    prompt: Usage | None = None
+    """`usage` has it with every event."""
+
     def __init__(self, asked_model: str) -> None:
         self._splitter = FrameSplitter()
         self._model = asked_model
@@ -143,6 +146,9 @@ class ArrayTap:
     """A stream of events as the JSON array that clients get without `alt=sse`. See `Tap`."""
 
     __slots__ = ("_begun", "_tap", "texts")
+
+    prompt: Usage | None = None
+    """`usage` has it with every event."""
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap

@@ -63,6 +63,9 @@ class StreamTap:
         "usage",
     )
 
+    prompt: Usage | None = None
+    """Counted at the end alone."""
+
     def __init__(self, asked_model: str, wants_usage: bool) -> None:
         self._splitter = FrameSplitter()
         self._asked_model = asked_model

@@ -119,6 +119,9 @@ class NativeTap:
         "usage",
     )
 
+    prompt: Usage | None = None
+    """Counted at the end alone."""
+
     def __init__(self, model: str) -> None:
         self._model = model
         self._splitter = FrameSplitter()
