@@ -15,6 +15,7 @@ from tt_common.errors import DomainError
 from tt_common.ids import new_event_id
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import MetricsSource, metrics_router
+from tt_edge.api.browsers import allow, asks_first, names_origin, open_to_pages
 from tt_edge.api.models import models_router
 from tt_edge.protocols.anthropic.protocol import ANTHROPIC
 from tt_edge.protocols.endpoints import ANTHROPIC_PREFIX, COUNTS, ENDPOINTS, Endpoint, find_endpoint, protocol_of
@@ -53,6 +54,11 @@ class EdgeApp:
         self._rest: ASGIApp = rest_app(self, run, checks, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and names_origin(scope):
+            if asks_first(scope):
+                await allow(scope, send)
+                return
+            send = open_to_pages(send)
         if (
             scope["type"] == "http"
             and scope["method"] == "POST"
