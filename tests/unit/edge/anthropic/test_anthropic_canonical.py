@@ -268,3 +268,22 @@ def test_a_field_is_named_in_the_clients_words() -> None:
     too_many = ANTHROPIC.bridge(request(stop_sequences=list("abcde")), "openai", "evt_1")
     with pytest.raises(DomainError, match="'stop_sequences' can't be used"):
         too_many.outgoing(Attempted("gpt", None, 100))
+
+
+def test_a_long_user_id_of_claude_code_fits_into_openais_field() -> None:
+    long = "user_" + "x" * 150
+    sent = [_to_openai(metadata={"user_id": name}) for name in ("u1", long, long + "y")]
+
+    assert sent[0]["user"] == "u1"
+    assert [len(body["user"]) for body in sent[1:]] == [64, 64]
+    assert sent[1]["user"] != sent[2]["user"]
+
+
+@pytest.mark.parametrize(("model", "effort"), [("gpt-4o-mini", None), ("gpt-3.5-turbo", None), ("gpt-5", "medium")])
+def test_openais_models_that_can_not_think_are_not_told_to(model: str, effort: str | None) -> None:
+    assert _to_openai(model, thinking={"type": "adaptive"}).get("reasoning_effort") == effort
+
+
+def _to_openai(model: str = "gpt-5", **fields: Any) -> dict[str, Any]:
+    bridge = ANTHROPIC.bridge(request(**fields), "openai", "evt_1")
+    return json.loads(bridge.outgoing(Attempted(model, None, 100)).body)

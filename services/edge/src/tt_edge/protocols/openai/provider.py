@@ -1,5 +1,7 @@
 """OpenAI-compatible providers as the provider's side of a translation."""
 
+import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -50,6 +52,9 @@ REASONS: Final[dict[str | None, Reason]] = {
     "content_filter": "refusal",
 }
 STOPS_MAX: Final = 4
+END_USER_CHARS_MAX: Final = 64
+THOUGHTLESS: Final = re.compile(r"gpt-(3\.5|4)")
+"""OpenAI's own models before its thinking ones: they refuse an effort, which coding clients send whatever the model is."""
 AUDIO_FORMATS: Final = ("wav", "mp3")
 LOW_BUDGET_TOKENS: Final = 4096
 MEDIUM_BUDGET_TOKENS: Final = 16_384
@@ -78,8 +83,8 @@ class OpenAIProvider:
             "frequency_penalty": asked.frequency_penalty,
             "presence_penalty": asked.presence_penalty,
             "response_format": _format(asked),
-            "reasoning_effort": _effort(asked.reasoning),
-            "user": asked.end_user,
+            "reasoning_effort": _effort(asked.reasoning, attempted.upstream_model),
+            "user": _end_user(asked.end_user),
             "service_tier": "default" if asked.service_tier == "standard" else asked.service_tier,
             "parallel_tool_calls": asked.parallel_tools if asked.tools else None,
         }
@@ -130,9 +135,16 @@ def _format(asked: ChatRequest) -> Json | None:
     return {"type": "json_schema", "json_schema": described}
 
 
-def _effort(reasoning: Reasoning | None) -> str | None:
-    """By budget where no effort was named. A model that can't think less is not told to."""
-    if reasoning is None or reasoning.off:
+def _end_user(name: str | None) -> str | None:
+    """Claude Code's are longer than OpenAI takes: those are hashed, so that each stays one of its own."""
+    if name is None or len(name) <= END_USER_CHARS_MAX:
+        return name
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _effort(reasoning: Reasoning | None, model: str) -> str | None:
+    """By budget where no effort was named. A model that can't think is not told to, nor one to think less that can't."""
+    if reasoning is None or reasoning.off or THOUGHTLESS.match(model):
         return None
     if reasoning.effort is not None:
         return reasoning.effort
