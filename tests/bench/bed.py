@@ -20,7 +20,6 @@ from nats.aio.client import Client
 
 from tests.bench.credit import give_credit
 from tests.bench.processors import Processors, step_back
-from tests.bench.requests import MODEL
 from tt_common.bus.connection import connect
 from tt_common.bus.rpc import call
 from tt_common.contracts import wallets
@@ -167,13 +166,13 @@ class Bed:
                 raise MoneyLost(f"{waiting} events are not settled after {QUIET_S_MAX:.0f} s")
             await asyncio.sleep(POLL_S)
 
-    async def cost_of(self, prompt_tokens: int, output_tokens: int) -> int:
+    async def cost_of(self, model: str, prompt_tokens: int, output_tokens: int) -> int:
         """What one call must cost, in nanoUSD, by the published price and the provider's own count."""
         found = await call(
-            self.nc, wallets.PRICE_LIST, wallets.ListPrices(model=MODEL), wallets.PriceList, RPC_TIMEOUT_S
+            self.nc, wallets.PRICE_LIST, wallets.ListPrices(model=model), wallets.PriceList, RPC_TIMEOUT_S
         )
         price = price_in_force(found.prices, int(time.time() * 1000))
-        assert price is not None, f"no price for {MODEL}"
+        assert price is not None, f"no price for {model}"
         return cost_nanousd(Usage(input_tokens=prompt_tokens, output_tokens=output_tokens), price)
 
     async def check_money(self, expected_nanousd: int) -> None:

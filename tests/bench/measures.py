@@ -156,7 +156,7 @@ class Bench:
     async def _cost(self, ask: Ask) -> int:
         if ask not in self._costs:
             prompt = await self._usual_prompt_tokens() if ask.prompt_tokens is None else ask.prompt_tokens
-            self._costs[ask] = await self.bed.cost_of(prompt, ask.output_tokens)
+            self._costs[ask] = await self.bed.cost_of(ask.model, prompt, ask.output_tokens)
         return self._costs[ask]
 
     async def _usual_prompt_tokens(self) -> int:

@@ -21,13 +21,17 @@ QUESTION = "What does a prepaid gateway do with the rest of a hold when a call u
 
 @dataclass(frozen=True)
 class Ask:
-    """One kind of request. Without `prompt_tokens` the provider counts the prompt itself."""
+    """One kind of request. Without `prompt_tokens` the provider counts the prompt itself. `plain`: the provider is told elsewhere what
+    to say, since the request will be translated.
+    """
 
     stream: bool = False
     output_tokens: int = OUTPUT_TOKENS
     chunk_delay_ms: float = 0
     question: str = QUESTION
     prompt_tokens: int | None = None
+    model: str = MODEL
+    plain: bool = False
 
     def body(self) -> bytes:
         switches: dict[str, float] = {"output_tokens": self.output_tokens}
@@ -36,12 +40,13 @@ class Ask:
         if self.prompt_tokens is not None:
             switches["prompt_tokens"] = self.prompt_tokens
         fields: dict[str, object] = {
-            "model": MODEL,
+            "model": self.model,
             "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": self.question}],
             "max_tokens": max(64, self.output_tokens),
             "temperature": 0.2,
-            "sandbox": switches,
         }
+        if not self.plain:
+            fields["sandbox"] = switches
         if self.stream:
             fields |= {"stream": True, "stream_options": {"include_usage": True}}
         return msgspec.json.encode(fields)

@@ -27,6 +27,7 @@ from tests.bench.processors import Processors
 from tests.bench.prompts import measure_prompts
 from tests.bench.report import as_json, processor_model, table, warnings
 from tests.bench.requests import EVENTS, OUTPUT_TOKENS
+from tests.bench.translated import measure_translated
 from tests.bench.usage import NAME as USAGE_NAME
 from tests.bench.usage import measure_usage
 from tt_sandbox.stack import StartError
@@ -35,6 +36,7 @@ ALONE_S = 1.0
 # Measures of the edge that are not a series of rounds, in the order they run: those that want a fresh edge last.
 OTHERS: dict[str, Callable[[Bench, argparse.Namespace], Awaitable[list[Finding]]]] = {
     "prompts": lambda bench, options: measure_prompts(bench, options.rounds),
+    "translated": lambda bench, options: measure_translated(bench, options.rounds, options.seconds),
     "crowd": lambda bench, _: measure_crowd(bench),
     "memory": lambda bench, options: measure_memory(bench, options.calls),
 }
