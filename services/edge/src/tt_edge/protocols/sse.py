@@ -21,8 +21,9 @@ class FrameSplitter:
         """Complete events, each with its blank line."""
         buffer = self._buffer + data if self._buffer else data
         if b"\r" in buffer:
-            keep = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = buffer[: len(buffer) - len(keep)].replace(b"\r\n", b"\n") + keep
+            # A carriage return at the end may be half of a line's end.
+            ended = not buffer.endswith(b"\r")
+            buffer = buffer.replace(b"\r\n", b"\n") if ended else buffer[:-1].replace(b"\r\n", b"\n") + b"\r"
         frames: list[bytes] = []
         start = 0
         while (end := buffer.find(b"\n\n", start)) >= 0:

@@ -42,13 +42,12 @@ class StreamTap:
         "_held",
         "_model",
         "_raw_model",
+        "_raw_usage",
         "_splitter",
         "complete",
         "failed",
         "output_estimate",
-        "service_tier",
         "texts",
-        "usage",
     )
 
     prompt: Usage | None = None
@@ -63,12 +62,20 @@ class StreamTap:
         self._ended = False
         self._groundings: dict[int, Grounding] = {}
         """By candidate, the last one."""
-        self.service_tier = ""
-        self.usage: Usage | None = None
+        self._raw_usage = b""
+        """The last that has a figure; every chunk has one, and one is read."""
         self.texts: list[str] = []
         self.output_estimate = 0
         self.complete = False
         self.failed = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return with_searches(parse_metered(self._raw_usage)[0], self._groundings.values())
+
+    @property
+    def service_tier(self) -> str:
+        return parse_metered(self._raw_usage)[1]
 
     def feed(self, data: bytes) -> bytes:
         frames = self._splitter.feed(data)
@@ -117,11 +124,8 @@ class StreamTap:
         if chunk.feedback is not None and chunk.feedback.reason:
             self._ended = True
         raw_usage, version = bytes(chunk.usage), bytes(chunk.version)
-        if raw_usage[:1] == b"{":
-            usage, tier = parse_metered(raw_usage)
-            self.usage, self.service_tier = usage or self.usage, tier or self.service_tier
-        if self._groundings:
-            self.usage = with_searches(self.usage, self._groundings.values())
+        if b'"promptTokenCount"' in raw_usage:
+            self._raw_usage = raw_usage
         if not self._ended:
             return self._sent(payload, version, raw_usage, None)
         before, self._held = self._released(None), (payload, version, raw_usage)

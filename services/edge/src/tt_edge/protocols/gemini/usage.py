@@ -34,9 +34,9 @@ class WireUsage(msgspec.Struct, rename="camel"):
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
     total_token_count: int | None = None
-    prompt_tokens_details: list[_Modality] | None = None
-    cache_tokens_details: list[_Modality] | None = None
-    candidates_tokens_details: list[_Modality] | None = None
+    prompt_tokens_details: msgspec.Raw = msgspec.Raw()
+    cache_tokens_details: msgspec.Raw = msgspec.Raw()
+    candidates_tokens_details: msgspec.Raw = msgspec.Raw()
     traffic_type: str | None = None
 
 
@@ -47,6 +47,7 @@ class Grounding(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(WireUsage)
+_details_decoder = msgspec.json.Decoder(list[_Modality])
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -79,10 +80,10 @@ def _usage(wire: WireUsage) -> Usage | None:
     prompt, cached = wire.prompt_token_count, wire.cached_content_token_count or 0
     candidates, thoughts = wire.candidates_token_count or 0, wire.thoughts_token_count or 0
     tools, total = wire.tool_use_prompt_token_count or 0, wire.total_token_count or 0
-    audio_cached, audio_out = _audio(wire.cache_tokens_details), _audio(wire.candidates_tokens_details)
-    audio_in = max(0, _audio(wire.prompt_tokens_details) - audio_cached)
+    audio_out = _audio(wire.candidates_tokens_details)
+    audio_in = max(0, _audio(wire.prompt_tokens_details) - _audio(wire.cache_tokens_details))
     counts = (prompt, cached, candidates, thoughts, tools, total, audio_in, audio_out)
-    if any(count < 0 or count > QUANTITY_MAX for count in counts):
+    if min(counts) < 0 or max(counts) > QUANTITY_MAX:
         return None
     cached = min(cached, prompt)
     audio_in = min(audio_in, prompt - cached)
@@ -101,14 +102,21 @@ def _usage(wire: WireUsage) -> Usage | None:
 def _output(beside_prompt: int, tools: int, candidates: int, thoughts: int) -> int:
     """Everything the model wrote. `beside_prompt` is the total without the prompt."""
     parts = candidates + thoughts
-    if beside_prompt in (parts + tools, parts):
+    if beside_prompt == parts + tools or beside_prompt == parts:
         return parts
     by_total = beside_prompt - tools
     return by_total if by_total >= candidates else parts
 
 
-def _audio(details: list[_Modality] | None) -> int:
-    return sum(max(0, detail.tokens or 0) for detail in details or () if detail.modality == "AUDIO")
+def _audio(details: msgspec.Raw) -> int:
+    """Tokens of audio; most details have none, and those of every chunk of a stream pass here."""
+    raw = bytes(details)
+    if b"AUDIO" not in raw:
+        return 0
+    try:
+        return sum(max(0, detail.tokens or 0) for detail in _details_decoder.decode(raw) if detail.modality == "AUDIO")
+    except msgspec.MsgspecError:
+        return 0
 
 
 def with_cost(raw_usage: bytes, cost_usd: str) -> bytes:
