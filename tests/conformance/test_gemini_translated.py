@@ -164,3 +164,29 @@ def test_how_gemini_ends_is_told_in_openais_words(product: Product, client: Open
         client.chat.completions.create(**ask)
     with pytest.raises(APIError, match="Malformed function call"):
         list(client.chat.completions.create(**ask, stream=True))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_googles_chat_goes_on_after_a_thought_that_anthropic_signed(
+    product: Product, sdk: genai.Client, stream: bool
+) -> None:
+    # given a model that refuses a tool loop without the thought that began it, unchanged
+    route = {"provider": "sandbox-anthropic", "upstream_model": "claude-3-7-sonnet-20250219"}
+    tools: Any = [{"function_declarations": [{"name": "get_weather", "parameters_json_schema": {"type": "object"}}]}]
+    thinking: Any = {"include_thoughts": True, "thinking_budget": 1024}
+    config: Any = {**BY_HAND, "tools": tools, "thinking_config": thinking}
+    chat = sdk.chats.create(model=product.new_model(routes=[route]), config=config)
+    # when it thinks and calls, and the SDK sends back what it kept of that
+    first = _said(chat, "weather?", stream)
+    answer = types.Part.from_function_response(name="get_weather", response={"error": "no weather today"})
+    second = _said(chat, answer, stream)
+    # then
+    assert [part.function_call.name for part in first if part.function_call] == ["get_weather"]
+    assert any(part.thought and part.text for part in first)
+    assert any(part.text and not part.thought for part in second)
+    assert any(part.thought for part in second), "without its first thought the model would have been told not to think"
+
+
+def _said(chat: Any, message: Any, stream: bool) -> list[Any]:
+    answers = list(chat.send_message_stream(message)) if stream else [chat.send_message(message)]
+    return [part for answer in answers for part in answer.candidates[0].content.parts]
