@@ -13,7 +13,7 @@ from tests.support.console import ApiKey
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
 
-PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini", "responses"})
+PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini", "responses", "images", "audio"})
 """What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
 that dialect, and ANSWERS what it says."""
 
@@ -67,6 +67,12 @@ _VECTORS: Final = {
     "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
     "usage": {"prompt_tokens": 2, "total_tokens": 2},
 }
+OF_ONE_USE: Final = {
+    "/embeddings": ("embeddings", _VECTORS),
+    "/images/": ("images", {"created": 1_700_000_000, "data": [{"b64_json": "cG9uZw=="}]}),
+    "/audio/": ("audio", {"text": "pong"}),
+}
+"""By a part of the path: the model there, and what it answers."""
 
 
 _MESSAGE: Final = {
@@ -116,7 +122,7 @@ CASES: Final = {name: case for name, case in load().items() if (case.needs is No
 
 @pytest.fixture(scope="module")
 def models(product: Product, scripted: ScriptedProvider, scripted_model: str) -> dict[str, str]:
-    """A model by dialect of its provider; the one for embeddings apart."""
+    """A model by dialect of its provider; those of one use apart."""
     route = {"provider": "scripted", "upstream_model": "vendor/some-model"}
     gemini = {"provider": "scripted-gemini", "upstream_model": "vendor/some-model"}
     claude = {"provider": "scripted-anthropic", "upstream_model": "vendor/some-model"}
@@ -130,6 +136,8 @@ def models(product: Product, scripted: ScriptedProvider, scripted_model: str) ->
         "anthropic": product.new_model(routes=[claude]),
         "responses": product.new_model(routes=[{**route, "provider": "scripted-responses"}]),
         "embeddings": product.new_model(routes=[route], kind="embedding", output_usd="0"),
+        "images": product.new_model(routes=[route], kind="image"),
+        "audio": product.new_model(routes=[route], kind="transcription"),
     }
 
 
@@ -150,9 +158,9 @@ def test_odd_request(
 ) -> None:
     # given
     case = CASES[name]
-    embeds = case.path.endswith("/embeddings")
-    words = {"key": key.plaintext, "model": models["embeddings" if embeds else case.dialect]}
-    _prepare(scripted, case, embeds)
+    use, answer_of_use = next((of for part, of in OF_ONE_USE.items() if part in case.path), (case.dialect, None))
+    words = {"key": key.plaintext, "model": models[use]}
+    _prepare(scripted, case, answer_of_use)
 
     # when
     answer = http.request(
@@ -178,11 +186,11 @@ def test_cases_wait_only_for_what_is_not_served(need: str, product: Product, htt
     assert answer.status_code in (404, 405), f"the edge serves {FIRST_PATHS[need]}: add {need!r} to PROTOCOLS_SERVED"
 
 
-def _prepare(scripted: ScriptedProvider, case: Case, embeds: bool) -> None:
+def _prepare(scripted: ScriptedProvider, case: Case, answer_of_use: dict[str, Any] | None) -> None:
     scripted.requests.clear()
     whole, stream = ANSWERS[case.dialect]
-    if embeds:
-        scripted.answer(json.dumps(_VECTORS).encode())
+    if answer_of_use is not None:
+        scripted.answer(json.dumps(answer_of_use).encode())
     elif case.expect.stream:
         scripted.answer(stream, content_type=EVENT_STREAM)
     else:
@@ -211,6 +219,9 @@ def _check_answer(case: Case, answer: httpx.Response) -> None:
 def _check_sent(case: Case, request: Request, words: dict[str, str]) -> None:
     """What reached the provider. Never the caller's key."""
     expect = case.expect
+    if request.headers["content-type"].startswith("multipart/"):
+        assert request.body == case.content({**words, "model": "vendor/some-model"})
+        return
     got = json.loads(request.body)
     text = json.dumps(got, separators=(",", ":"), ensure_ascii=False)
     assert words["key"] not in f"{request.headers} {text}"

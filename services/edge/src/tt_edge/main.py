@@ -30,6 +30,7 @@ from tt_edge.cache.memory import AnswerMemory
 from tt_edge.clients.billing import BillingClient
 from tt_edge.clients.idempotency import IdempotencyStore
 from tt_edge.clients.shared_answers import SharedAnswers
+from tt_edge.clients.spool import SpoolRoom
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
 from tt_edge.crash_points import crash_check
@@ -156,6 +157,7 @@ class Worker:
             key_prefixes=settings.key_prefixes,
             trusted_proxies=settings.trusted_proxies,
             json_body_bytes_max=settings.json_body_bytes_max,
+            form_bytes_max=settings.form_bytes_max,
             answer_bytes_max=settings.answer_bytes_max,
             drain_s=settings.drain_s,
             unsettled_nanousd_max=settings.unsettled_nanousd_max,
@@ -180,6 +182,7 @@ class Worker:
             publisher=UsagePublisher(nc, journal),
             idempotency=IdempotencyStore(nc),
             answers=AnswerCache(memory, SharedAnswers(nc), settings.cache_ttl_s),
+            spools=SpoolRoom(settings.spool_dir, settings.spool_bytes_max),
             crash=crash_check(settings.crash_at, settings.crash_after),
             tracing=self.tracing,
         )

@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         (), description="networks whose X-Forwarded-For is believed, as a JSON list"
     )
     json_body_bytes_max: int = Field(20 * 1024 * 1024, description="largest JSON body")
+    form_bytes_max: int = Field(100 * 1024 * 1024, description="largest form, files included")
+    spool_dir: Path = Field(Path("/tmp"), description="where uploads lie while a call runs; on a disk, not in memory")
+    spool_bytes_max: int = Field(
+        2 * 1024 * 1024 * 1024, description="all uploads of one worker together; above it a call is refused"
+    )
     answer_bytes_max: int = Field(64 * 1024 * 1024, description="largest whole answer of a provider")
     drain_s: float = Field(2.0, description="after a client's disconnect, how long to wait for the usage figure")
     leave_s: float = Field(

@@ -12,6 +12,8 @@ from tt_common.rating import Price, price_in_force
 
 Dialect = Literal["openai", "openai_responses", "anthropic", "gemini"]
 """What a provider speaks; `openai_responses` only beside `openai`, see `ProviderRecord.responses`."""
+ModelKind = Literal["chat", "embedding", "image", "transcription", "speech"]
+"""What a model does: one that makes images, writes down speech, or speaks can't chat."""
 KeyStatus = Literal["active", "disabled", "rotated", "deleted"]
 
 
@@ -48,7 +50,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Bucket `catalog`, key `model.<id>`. `hold_output_tokens` sizes a hold when the client names no limit."""
 
     id: str
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     status: Literal["active", "disabled"]
     revision: int
     owned_by: str

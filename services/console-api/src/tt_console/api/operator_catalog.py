@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tt_common.clock import now_ms
-from tt_common.contracts.records import Route
+from tt_common.contracts.records import ModelKind, Route
 from tt_common.contracts.wallets import PublishPrice
 from tt_common.errors import DomainError
 from tt_console.api.context import ContextDep
@@ -50,7 +50,7 @@ class ModelTermsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     owned_by: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")
     context_window: int = Field(strict=True)
     max_output_tokens: int = Field(strict=True)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tt_common.contracts.records import Dialect, Route
+from tt_common.contracts.records import Dialect, ModelKind, Route
 from tt_common.errors import DomainError
 from tt_common.provider_access import Network, is_private, key_variable, parse_provider_url
 
@@ -33,7 +33,7 @@ ManagedBy = Literal["seed", "operator"]
 class ModelTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator decides about a model. Token counts; `hold_output_tokens` sizes a hold without a client's limit."""
 
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     owned_by: str
     context_window: int
     max_output_tokens: int

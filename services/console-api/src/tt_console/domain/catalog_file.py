@@ -5,11 +5,10 @@ Environment variables are handed in; nothing is read here.
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
-from tt_common.contracts.records import Dialect, Route
+from tt_common.contracts.records import Dialect, ModelKind, Route
 from tt_common.errors import DomainError
 from tt_common.rating import LongContextTier, Rates, ServiceTier
 from tt_console.domain.catalog import ModelTerms, ProviderTerms, check_id, check_model_terms, check_provider_terms
@@ -42,7 +41,7 @@ class FileModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model of the file; `hold_output_tokens` defaults to a quarter of `max_output_tokens`."""
 
     id: str
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     owned_by: str
     context_window: int
     max_output_tokens: int

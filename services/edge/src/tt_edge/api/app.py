@@ -18,16 +18,26 @@ from tt_common.web.metrics import MetricsSource, metrics_router
 from tt_edge.api.browsers import allow, asks_first, names_origin, open_to_pages
 from tt_edge.api.models import models_router
 from tt_edge.protocols.anthropic.protocol import ANTHROPIC
-from tt_edge.protocols.endpoints import ANTHROPIC_PREFIX, COUNTS, ENDPOINTS, Endpoint, find_endpoint, protocol_of
+from tt_edge.protocols.endpoints import (
+    ANTHROPIC_PREFIX,
+    COUNTS,
+    ENDPOINTS,
+    MEDIA,
+    Endpoint,
+    MediaEndpoint,
+    find_endpoint,
+    protocol_of,
+)
 from tt_edge.protocols.errors import error_headers, error_status
 from tt_edge.protocols.exchange import Exchange, Receive, Scope, Send
 from tt_edge.protocols.gemini.paths import is_gemini_path, meant_path
 from tt_edge.usecases.count_tokens import count_tokens
 from tt_edge.usecases.gateway import Gateway
 from tt_edge.usecases.relay_call import relay_call
+from tt_edge.usecases.relay_media import relay_media
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-KNOWN_PATHS = (*ENDPOINTS, *COUNTS, "/v1/models", "/v1beta/models", f"{ANTHROPIC_PREFIX}/v1/models")
+KNOWN_PATHS = (*ENDPOINTS, *MEDIA, *COUNTS, "/v1/models", "/v1beta/models", f"{ANTHROPIC_PREFIX}/v1/models")
 REQUEST_ID = "tt_request_id"
 """Where a request's scope carries its id for the handlers of errors."""
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -68,6 +78,8 @@ class EdgeApp:
             exchange = Exchange(scope, receive, send)
             if isinstance(endpoint, Endpoint):
                 await relay_call(self.gateway, exchange, endpoint)
+            elif isinstance(endpoint, MediaEndpoint):
+                await relay_media(self.gateway, exchange, endpoint)
             else:
                 await count_tokens(self.gateway, exchange, endpoint)
         elif scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:

@@ -1,5 +1,6 @@
 """What a provider's answer looks like to the edge, whichever client fetched it."""
 
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 import msgspec
@@ -58,12 +59,24 @@ class ReadInChunks:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class BodySource(Protocol):
+    """A body that is not held in memory; every attempt reads it from its beginning."""
+
+    content_type: str
+    size_bytes: int
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """A POST: `path` below the provider's base URL, with its query; `headers` are those of this request alone."""
+    """A POST: `path` below the provider's base URL, with its query; `headers` are those of this request alone.
+
+    The body is JSON, or `source` where there is one."""
 
     path: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    source: BodySource | None = None
 
 
 class UpstreamClient(Protocol):

@@ -25,10 +25,10 @@ AUTHENTICATION: Final[dict[Dialect, tuple[str, str]]] = {
 
 
 class Upstream:
-    """One pool a provider; a changed provider gets a new one."""
+    """One pool a provider, and one for uploads; a changed provider gets new ones."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, tuple[int, UpstreamClient]] = {}
+        self._clients: dict[tuple[str, bool], tuple[int, UpstreamClient]] = {}
         self._compressing: set[str] = set()
         self._retired: dict[asyncio.Task[None], UpstreamClient] = {}
 
@@ -41,20 +41,21 @@ class Upstream:
     ) -> UpstreamAnswer:
         """POST to the provider and wait for the head of the answer. Raises UpstreamFailure."""
         try:
-            known = self._clients.get(provider.id)
-            client = known[1] if known is not None and known[0] == provider.revision else self._make(provider)
+            uploads = request.source is not None
+            known = self._clients.get((provider.id, uploads))
+            client = known[1] if known is not None and known[0] == provider.revision else self._make(provider, uploads)
             return await client.post(request, request_id, traceparent)
         except CompressedAnswer:
             if provider.id not in self._compressing:
                 log.warning("provider compresses unasked, using aiohttp from now on", extra={"provider": provider.id})
                 self._compressing.add(provider.id)
-                self._make(provider)
+                self._make(provider, uploads=False)
             raise UpstreamFailure("stale", "a compressed answer") from None
         except ValueError as error:
             raise UpstreamFailure("connect", "the provider's base URL or headers are not usable") from error
 
-    def _make(self, provider: ProviderRecord) -> UpstreamClient:
-        known = self._clients.pop(provider.id, None)
+    def _make(self, provider: ProviderRecord, uploads: bool) -> UpstreamClient:
+        known = self._clients.pop((provider.id, uploads), None)
         if known is not None:
             self._retire(known[1])
         headers = {
@@ -68,9 +69,9 @@ class Upstream:
         if key:
             name, form = AUTHENTICATION[provider.dialect]
             headers[name] = form + key
-        special = provider.id in self._compressing or _behind_proxy(provider.base_url)
+        special = uploads or provider.id in self._compressing or _behind_proxy(provider.base_url)
         client: UpstreamClient = AiohttpClient(provider, headers) if special else Http1Client(provider, headers)
-        self._clients[provider.id] = (provider.revision, client)
+        self._clients[provider.id, uploads] = (provider.revision, client)
         return client
 
     def _retire(self, client: UpstreamClient) -> None:

@@ -1,9 +1,11 @@
-"""Providers through aiohttp: for what the small client does not do, proxies from the environment and compressed answers."""
+"""Providers through aiohttp: for what the small client does not do: proxies from the environment, compressed answers, bodies
+from a file."""
 
 # pyright: reportUnknownMemberType=false
 # (parts of aiohttp are untyped)
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 import aiohttp
@@ -16,6 +18,8 @@ from tt_edge.clients.request_head import clean_headers
 CONNECTIONS_MAX: Final = 4096
 KEEPALIVE_S: Final = 30.0
 READ_BYTES: Final = 64 * 1024
+UPLOAD_BYTES_PER_S_MIN: Final = 256 * 1024
+"""A provider that takes an upload more slowly is given up."""
 
 
 class AiohttpAnswer(ReadInChunks):
@@ -60,11 +64,8 @@ class AiohttpClient:
         parse_provider_url(provider.base_url)
         self._base_url = provider.base_url.rstrip("/")
         self._first_byte_s = provider.connect_timeout_s + provider.first_byte_timeout_s
-        self._timeout = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=provider.connect_timeout_s,
-            sock_read=max(provider.first_byte_timeout_s, provider.between_bytes_timeout_s),
-        )
+        self._connect_s = provider.connect_timeout_s
+        self._read_s = max(provider.first_byte_timeout_s, provider.between_bytes_timeout_s)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60),
             headers=clean_headers(headers),
@@ -78,13 +79,18 @@ class AiohttpClient:
         headers = {**clean_headers(dict(request.headers)), "X-Client-Request-Id": request_id}
         if traceparent:
             headers["traceparent"] = traceparent
+        data: bytes | AsyncIterator[bytes] = request.body
+        upload_s = 0.0
+        if (source := request.source) is not None:
+            data, upload_s = source.chunks(), source.size_bytes / UPLOAD_BYTES_PER_S_MIN
+            headers |= {"Content-Type": source.content_type, "Content-Length": str(source.size_bytes)}
         try:
-            async with asyncio.timeout(self._first_byte_s):
+            async with asyncio.timeout(self._first_byte_s + upload_s):
                 response = await self._session.post(
                     self._base_url + request.path,
-                    data=request.body,
+                    data=data,
                     headers=headers,
-                    timeout=self._timeout,
+                    timeout=self._timeout(upload_s),
                     allow_redirects=False,
                 )
         except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
@@ -96,6 +102,10 @@ class AiohttpClient:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UpstreamFailure("broken", type(error).__name__) from error
         return AiohttpAnswer(response)
+
+    def _timeout(self, upload_s: float) -> aiohttp.ClientTimeout:
+        # aiohttp waits for the first byte of the answer while the body is on its way.
+        return aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s, sock_read=self._read_s + upload_s)
 
     async def close(self) -> None:
         await self._session.close()

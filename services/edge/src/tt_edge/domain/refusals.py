@@ -53,6 +53,14 @@ def body_too_large(limit_bytes: int) -> DomainError:
     return DomainError("request_too_large", f"The body is larger than {limit_bytes} bytes.")
 
 
+def no_room_for_upload() -> DomainError:
+    return DomainError(
+        "upload_unavailable",
+        "There is no room for this upload at the moment; no model was called. Please retry.",
+        retry_after_s=RETRY_SOON_S,
+    )
+
+
 def billing_unavailable() -> DomainError:
     return DomainError(
         "billing_unavailable",

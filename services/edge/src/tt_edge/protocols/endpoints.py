@@ -13,6 +13,17 @@ from tt_edge.protocols.gemini import count as gemini_count
 from tt_edge.protocols.gemini.paths import is_gemini_path, names_one_model
 from tt_edge.protocols.gemini.protocol import GEMINI
 from tt_edge.protocols.gemini.request import parse_count, parse_generate, parse_stream
+from tt_edge.protocols.openai.media.protocol import OPENAI_MEDIA
+from tt_edge.protocols.openai.media.request import (
+    MediaRequest,
+    Upload,
+    parse_edit,
+    parse_edit_form,
+    parse_generation,
+    parse_speech,
+    parse_transcription,
+    parse_translation,
+)
 from tt_edge.protocols.openai.protocol import OPENAI
 from tt_edge.protocols.openai.request import parse_chat, parse_embeddings
 from tt_edge.protocols.port import ClientProtocol, Request, Target
@@ -28,6 +39,16 @@ class Endpoint(msgspec.Struct, frozen=True):
     parse: Callable[[Target, bytes], Request]
     operation: str
     """As traces name it (OpenTelemetry's gen_ai.operation.name)."""
+
+
+class MediaEndpoint(msgspec.Struct, frozen=True):
+    """Makes or takes images or audio. A request is JSON or a form, whichever it can read; both raise invalid_request."""
+
+    name: str
+    protocol: ClientProtocol
+    parse_json: Callable[[bytes], MediaRequest] | None
+    parse_form: Callable[[Upload], MediaRequest] | None
+    operation: str
 
 
 class CountEndpoint(msgspec.Struct, frozen=True):
@@ -56,6 +77,16 @@ ENDPOINTS: Final = {
         Endpoint("/v1beta/models/{model}:streamGenerateContent", GEMINI, parse_stream, "generate_content"),
     )
 }
+MEDIA: Final = {
+    endpoint.name: endpoint
+    for endpoint in (
+        MediaEndpoint("/v1/images/generations", OPENAI_MEDIA, parse_generation, None, "generate_content"),
+        MediaEndpoint("/v1/images/edits", OPENAI_MEDIA, parse_edit, parse_edit_form, "generate_content"),
+        MediaEndpoint("/v1/audio/transcriptions", OPENAI_MEDIA, None, parse_transcription, "generate_content"),
+        MediaEndpoint("/v1/audio/translations", OPENAI_MEDIA, None, parse_translation, "generate_content"),
+        MediaEndpoint("/v1/audio/speech", OPENAI_MEDIA, parse_speech, None, "generate_content"),
+    )
+}
 COUNTS: Final = {
     endpoint.name: endpoint
     for endpoint in (
@@ -72,9 +103,9 @@ COUNTS: Final = {
 }
 
 
-def find_endpoint(path: str) -> Endpoint | CountEndpoint | None:
+def find_endpoint(path: str) -> Endpoint | MediaEndpoint | CountEndpoint | None:
     """The endpoint that a POST to this path is meant for."""
-    endpoint = ENDPOINTS.get(path) or COUNTS.get(path)
+    endpoint = ENDPOINTS.get(path) or MEDIA.get(path) or COUNTS.get(path)
     if endpoint is None and names_one_model(path):
         name = "/v1beta/models/{model}:" + path.rpartition(":")[2]
         return ENDPOINTS.get(name) or COUNTS.get(name)

@@ -27,6 +27,7 @@ STATUSES: Final[dict[str, int]] = {
     "all_providers_unavailable": 503,
     "billing_unavailable": 503,
     "journal_unavailable": 503,
+    "upload_unavailable": 503,
     "idempotency_unavailable": 503,
     "not_ready": 503,
     "upstream_timeout": 504,

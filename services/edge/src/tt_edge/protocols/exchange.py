@@ -4,7 +4,7 @@ Never buffers a stream; `kept` collects the answer only where an Idempotency-Key
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from tt_common.clock import monotonic_s
@@ -87,13 +87,7 @@ class Exchange:
 
     async def read_body(self, bytes_max: int) -> bytes:
         """The whole body. Raises request_too_large as soon as it is known to be, ClientGone where it breaks off."""
-        declared = self.headers.get(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > bytes_max:
-            raise body_too_large(bytes_max)
-        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
-            raise invalid_request(
-                "Compressed request bodies are not supported; send the body without Content-Encoding."
-            )
+        self._check_declared(bytes_max)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -107,6 +101,32 @@ class Exchange:
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def body_parts(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises as `read_body` does."""
+        self._check_declared(bytes_max)
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > bytes_max:
+                raise body_too_large(bytes_max)
+            if part:
+                yield part
+            if not message.get("more_body", False):
+                return
+
+    def _check_declared(self, bytes_max: int) -> None:
+        declared = self.headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > bytes_max:
+            raise body_too_large(bytes_max)
+        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
+            raise invalid_request(
+                "Compressed request bodies are not supported; send the body without Content-Encoding."
+            )
 
     def watch_disconnect(self) -> None:
         """From soon on, notice when the client leaves. Call after the body was read, before `be_patient`; `end` stops it."""

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from tt_common.contracts.records import Dialect
+from tt_common.contracts.records import Dialect, ModelKind
 from tt_common.errors import DomainError
 from tt_common.rating import Usage
 from tt_edge.clients.answers import UpstreamRequest
@@ -34,7 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `forward`: request headers that a provider of the same dialect gets too.
     """
 
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     model: str
     stream: bool
     demand: Demand

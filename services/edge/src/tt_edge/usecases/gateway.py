@@ -12,6 +12,7 @@ from tt_common.telemetry.tracing import UNTRACED, Tracing
 from tt_edge.cache.answers import AnswerCache
 from tt_edge.cache.use import CacheUse
 from tt_edge.clients.idempotency import Claimed, IdempotencyStore
+from tt_edge.clients.spool import SpoolRoom
 from tt_edge.clients.upstream import Upstream
 from tt_edge.clients.usage_publisher import UsagePublisher
 from tt_edge.crash_points import CrashCheck, never
@@ -19,7 +20,7 @@ from tt_edge.credit.grants import Hold
 from tt_edge.credit.keeper import CreditKeeper
 from tt_edge.domain.estimate import Estimate
 from tt_edge.journal.journal import Journal
-from tt_edge.protocols.endpoints import Endpoint
+from tt_edge.protocols.endpoints import Endpoint, MediaEndpoint
 from tt_edge.protocols.port import Request
 from tt_edge.routing.routes import RouteBook
 from tt_edge.store.catalog import Catalog
@@ -33,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     key_prefixes: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     json_body_bytes_max: int
+    form_bytes_max: int
     answer_bytes_max: int
     drain_s: float
     unsettled_nanousd_max: int
@@ -53,6 +55,7 @@ class Gateway:
         publisher: UsagePublisher,
         idempotency: IdempotencyStore,
         answers: AnswerCache,
+        spools: SpoolRoom,
         crash: CrashCheck = never,
         tracing: Tracing = UNTRACED,
     ) -> None:
@@ -66,6 +69,7 @@ class Gateway:
         self.publisher = publisher
         self.idempotency = idempotency
         self.answers = answers
+        self.spools = spools
         self.crash = crash
         self.tracing = tracing
         self.tallies = CallTallies()
@@ -103,7 +107,7 @@ class Call:
         "upstream_s",
     )
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint | MediaEndpoint) -> None:
         self.id = new_event_id()
         self.hold_id = id_of_event("hold", self.id)
         self.endpoint = endpoint

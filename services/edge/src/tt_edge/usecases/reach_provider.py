@@ -130,17 +130,22 @@ async def read_answer(gateway: Gateway, call: Call, bridge: Bridge, upstream: Up
         if upstream.content_type.startswith("application/json"):
             upstream.close()
             raise UpstreamFailure("broken", "JSON where a stream was asked for")
-        first = await upstream.next_chunk()
-        if not first:
-            raise UpstreamFailure("broken", "an empty stream")
-        call.first_byte_at = monotonic_s()
-        return Reached(200, upstream.content_type, first, None, upstream, bridge, is_stream=True)
+        return await start_stream(call, bridge, upstream)
     body = await upstream.read(gateway.limits.answer_bytes_max)
     answer = bridge.answer(body)
     if answer is None:
         raise UpstreamFailure("broken", "not an answer")
     call.first_byte_at = monotonic_s()
     return Reached(200, "application/json", body, answer, upstream, bridge)
+
+
+async def start_stream(call: Call, bridge: Bridge, upstream: UpstreamAnswer) -> Reached:
+    """A stream with its first bytes. Raises UpstreamFailure where there are none."""
+    first = await upstream.next_chunk()
+    if not first:
+        raise UpstreamFailure("broken", "an empty stream")
+    call.first_byte_at = monotonic_s()
+    return Reached(200, upstream.content_type, first, None, upstream, bridge, is_stream=True)
 
 
 async def read_refusal(bridge: Bridge, upstream: UpstreamAnswer) -> Reached:

@@ -4,10 +4,11 @@ Kept is only what is whole: every choice ended by itself, or at the limit that t
 through the same relay code again when it is replayed, so model name and cost are those of the later call.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from tt_common.contracts.records import ModelKind
 from tt_common.rating import Usage
 from tt_edge.protocols.openai.usage import as_cached, parse_usage
 from tt_edge.protocols.sse import FrameSplitter, FrameTooLarge, payload_of
@@ -40,7 +41,7 @@ _answer_decoder = msgspec.json.Decoder(_Answer)
 TROUBLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def keep_whole(body: bytes, kind: Literal["chat", "embedding"], *, limited: bool) -> Kept | None:
+def keep_whole(body: bytes, kind: ModelKind, *, limited: bool) -> Kept | None:
     """A whole answer, or None where it must not be kept. `limited`: the client itself set the output limit."""
     if len(body) > KEPT_BYTES_MAX:
         return None

@@ -1,0 +1,1 @@
+"""OpenAI's images and audio, to providers that speak the same."""
