@@ -130,9 +130,9 @@ class FormReader:
         if ending != b"\r\n":
             raise _broken("a boundary is not followed by a line end")
         headers_end = buffer.find(b"\r\n\r\n", after)
+        if (headers_end if headers_end >= 0 else len(buffer)) - after > PART_HEADERS_BYTES_MAX:
+            raise _broken("the headers of a part are too long")
         if headers_end < 0:
-            if len(buffer) - after > PART_HEADERS_BYTES_MAX:
-                raise _broken("the headers of a part are too long")
             return False
         headers = bytes(buffer[after + 2 : headers_end])
         self._data(at)

@@ -30,6 +30,7 @@ class EventTap:
 
     output_estimate = 0
     service_tier = ""
+    prompt: Usage | None = None
 
     def __init__(self, request: MediaRequest) -> None:
         self._splitter = FrameSplitter()
@@ -92,6 +93,7 @@ class SoundTap:
 
     output_estimate = 0
     service_tier = ""
+    prompt: Usage | None = None
     usage: Usage | None = None
     failed = False
 
