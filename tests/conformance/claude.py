@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from anthropic import Anthropic
+
 from tt_common.money import TOKENS_PER_PRICE_UNIT
 
 HELLO: Final[Any] = [{"role": "user", "content": "Hello there"}]
@@ -20,3 +22,19 @@ def cost_of(usage: dict[str, int]) -> int:
     total = sum(usage[name] * int(usd) * NANOUSD_PER_USD for name, usd in PRICE.items())
     assert total % TOKENS_PER_PRICE_UNIT == 0, "the figures of these tests need no rounding"
     return total // TOKENS_PER_PRICE_UNIT
+
+
+def say_whole(client: Anthropic, model: str, /, switches: dict[str, Any] | None = None, **fields: Any) -> Any:
+    """A message without a stream; `switches` are the sandbox provider's."""
+    return client.messages.create(**_asked(model, switches, fields))
+
+
+def streamed(client: Anthropic, model: str, /, switches: dict[str, Any] | None = None, **fields: Any) -> Any:
+    """The same by a stream, as the SDK puts it together."""
+    with client.messages.stream(**_asked(model, switches, fields)) as stream:
+        return stream.get_final_message()
+
+
+def _asked(model: str, switches: dict[str, Any] | None, fields: dict[str, Any]) -> Any:
+    body = {"model": model, "max_tokens": 3000, "messages": HELLO, **fields}
+    return body if switches is None else {**body, "extra_body": {"sandbox": switches}}

@@ -8,26 +8,15 @@ import httpx
 import pytest
 from anthropic import Anthropic
 
-from tests.conformance.claude import HELLO, PRICE, WEATHER, cost_of
-from tests.support.console import ApiKey, ConsoleUser
+from tests.conformance.claude import HELLO, PRICE, WEATHER, cost_of, say_whole, streamed
+from tests.support.console import ApiKey
 from tests.support.product import Product
-
-
-def _say(client: Anthropic, model: str, /, switches: dict[str, Any] | None = None, **fields: Any) -> Any:
-    body = {"model": model, "max_tokens": 500, "messages": HELLO, **fields}
-    return client.messages.create(**body, extra_body={"sandbox": switches} if switches else None)
-
-
-def _streamed(client: Anthropic, model: str, /, switches: dict[str, Any] | None = None, **fields: Any) -> Any:
-    body = {"model": model, "max_tokens": 500, "messages": HELLO, **fields}
-    with client.messages.stream(**body, extra_body={"sandbox": switches} if switches else None) as stream:
-        return stream.get_final_message()
 
 
 @pytest.fixture(params=["whole", "stream"])
 def say(request: pytest.FixtureRequest) -> Any:
     """The same question, without a stream and with one."""
-    return _say if request.param == "whole" else _streamed
+    return say_whole if request.param == "whole" else streamed
 
 
 def test_a_message_names_the_model_that_was_asked_for(claude: Anthropic, claude_model: str, say: Any) -> None:
@@ -39,7 +28,7 @@ def test_a_message_names_the_model_that_was_asked_for(claude: Anthropic, claude_
 
 def test_the_path_below_anthropics_own_prefix_is_the_same(product: Product, key: ApiKey, claude_model: str) -> None:
     with product.anthropic(key, base_url=f"{product.stack.edge_urls[0]}/anthropic") as client:
-        assert _say(client, claude_model).stop_reason == "end_turn"
+        assert say_whole(client, claude_model).stop_reason == "end_turn"
         assert client.messages.count_tokens(model=claude_model, messages=HELLO).input_tokens > 0
         assert claude_model in {model.id for model in client.models.list()}
 
@@ -104,7 +93,7 @@ def test_images_documents_system_and_cache_marks_arrive(claude: Anthropic, claud
     ]
     system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
 
-    message = _say(claude, claude_model, system=system, messages=[{"role": "user", "content": blocks}])
+    message = say_whole(claude, claude_model, system=system, messages=[{"role": "user", "content": blocks}])
 
     assert message.stop_reason == "end_turn"
 
@@ -154,7 +143,7 @@ def test_the_cost_is_in_the_usage_object(product: Product, claude: Anthropic, cl
     switches = {"prompt_tokens": 100, "output_tokens": 20}
     cost = Decimal(100 * int(PRICE["input"]) + 20 * int(PRICE["output"])) / 10**6
 
-    whole = _say(claude, claude_model, switches)
+    whole = say_whole(claude, claude_model, switches)
     with claude.messages.create(
         model=claude_model, max_tokens=500, messages=HELLO, stream=True, extra_body={"sandbox": switches}
     ) as events:
@@ -201,7 +190,7 @@ def test_a_stream_that_breaks_is_an_error_and_charged_as_far_as_it_came(
         product.anthropic(customer.create_key()) as client,
         pytest.raises(anthropic.APIStatusError) as raised,
     ):
-        _streamed(client, claude_model, {"prompt_tokens": 9000, "cached_tokens": 8000, "output_tokens": 30, **fault})
+        streamed(client, claude_model, {"prompt_tokens": 9000, "cached_tokens": 8000, "output_tokens": 30, **fault})
 
     body: Any = raised.value.body
     assert body["error"]["type"] == kind
@@ -229,136 +218,3 @@ def test_a_client_that_hangs_up_pays_what_the_provider_says_it_made(product: Pro
     (served,) = product.provider.calls(label=label)
     assert charge["outcome"] == "client_disconnected"
     assert charge["cost_nanousd"] == cost_of(served["usage"])
-
-
-# -- errors and headers -------------------------------------------------------------------------------------------------
-
-
-def test_the_providers_refusal_keeps_its_words_and_has_our_id(claude: Anthropic, claude_model: str) -> None:
-    with pytest.raises(anthropic.BadRequestError, match="first message must use") as raised:
-        _say(claude, claude_model, messages=[{"role": "assistant", "content": "hi"}])
-
-    body: Any = raised.value.body
-    assert raised.value.request_id == body["request_id"] == raised.value.response.headers["x-tt-request-id"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "error", "kind"),
-    [
-        ({"model": "no-such-model"}, anthropic.NotFoundError, "not_found_error"),
-        ({"messages": []}, anthropic.BadRequestError, "invalid_request_error"),
-        ({"max_tokens": -1}, anthropic.BadRequestError, "invalid_request_error"),
-    ],
-)
-def test_our_own_refusals_are_of_the_sdks_class(
-    claude: Anthropic, claude_model: str, fields: dict[str, Any], error: type[anthropic.APIStatusError], kind: str
-) -> None:
-    with pytest.raises(error) as raised:
-        claude.messages.create(**{"model": claude_model, "max_tokens": 5, "messages": HELLO, **fields})
-
-    body: Any = raised.value.body
-    assert body["error"]["type"] == raised.value.type == kind
-
-
-def test_a_wrong_key_an_empty_wallet_and_a_limit_have_their_own_types(product: Product, claude_model: str) -> None:
-    poor = product.new_customer(None)
-    limited = product.new_customer().create_key(requests_per_minute=1)
-    raised: list[anthropic.APIStatusError] = []
-    for key in ("sk-wrong", poor.create_key(), limited, limited):
-        with product.anthropic(key) as client:
-            try:
-                _say(client, claude_model)
-            except anthropic.APIStatusError as error:
-                raised.append(error)
-
-    assert [(error.status_code, error.type) for error in raised] == [
-        (401, "authentication_error"),
-        (402, "billing_error"),
-        (429, "rate_limit_error"),
-    ]
-    headers = raised[-1].response.headers
-    assert (headers["anthropic-ratelimit-requests-limit"], headers["anthropic-ratelimit-requests-remaining"]) == (
-        "1",
-        "0",
-    )
-    assert headers["anthropic-ratelimit-requests-reset"].endswith("Z")
-    assert int(headers["retry-after"]) >= 1
-
-
-def test_providers_that_are_overloaded_are_an_overloaded_error(product: Product, key: ApiKey, new_claude: Any) -> None:
-    model = new_claude()
-    product.provider.set_fault(model, fail_status=529)
-
-    with product.anthropic(key) as client, pytest.raises(anthropic.APIStatusError) as raised:
-        _say(client, model)
-
-    assert (raised.value.status_code, raised.value.type) == (503, "overloaded_error")
-
-
-def test_an_answer_shows_our_limits_and_never_the_accounts_at_the_vendor(
-    product: Product, customer: ConsoleUser, claude_model: str
-) -> None:
-    with product.anthropic(customer.create_key(tokens_per_minute=50_000)) as client:
-        headers = client.messages.with_raw_response.create(model=claude_model, max_tokens=50, messages=HELLO).headers
-
-    assert headers["request-id"] == headers["x-tt-request-id"]
-    assert headers["anthropic-ratelimit-tokens-limit"] == "50000"
-    assert "anthropic-ratelimit-input-tokens-limit" not in headers
-    assert "anthropic-organization-id" not in headers
-
-
-def test_a_wrong_path_is_told_the_right_one_in_anthropics_shape(product: Product, key: ApiKey) -> None:
-    base = f"{product.stack.edge_urls[0]}/v1"
-    with product.anthropic(key, base_url=base) as client, pytest.raises(anthropic.NotFoundError) as raised:
-        client.messages.count_tokens(model="any", messages=HELLO)
-
-    assert "The path is /v1/messages/count_tokens; the base URL ends without /v1" in raised.value.message
-    assert raised.value.type == "not_found_error"
-    assert raised.value.request_id
-
-
-# -- what is free -------------------------------------------------------------------------------------------------------
-
-
-def test_counting_is_the_providers_own_and_free(product: Product, claude_model: str) -> None:
-    customer = product.new_customer(None)
-    with product.anthropic(customer.create_key()) as client:
-        counted = client.messages.count_tokens(
-            model=claude_model, messages=HELLO, extra_body={"sandbox": {"prompt_tokens": 4321}}
-        )
-
-    assert counted.input_tokens == 4321
-    assert customer.pages("/usage") == []
-
-
-def test_counting_is_ours_where_the_model_speaks_another_dialect_or_nobody_answers(
-    product: Product, claude: Anthropic, new_claude: Any
-) -> None:
-    down = new_claude()
-    product.provider.set_fault(down, fail_status=500)
-
-    for model in ("gpt-4o-mini", down):
-        assert 0 < claude.messages.count_tokens(model=model, messages=HELLO).input_tokens < 20
-
-
-def test_what_can_not_be_counted_is_refused(claude: Anthropic, claude_model: str) -> None:
-    with pytest.raises(anthropic.NotFoundError):
-        claude.messages.count_tokens(model="no-such-model", messages=HELLO)
-    with pytest.raises(anthropic.BadRequestError, match="embedding"):
-        claude.messages.count_tokens(model="text-embedding-3-small", messages=HELLO)
-    with pytest.raises(anthropic.BadRequestError, match="Invalid `signature`"):
-        thought = {"type": "thinking", "thinking": "x", "signature": "forged"}
-        turns: Any = [*HELLO, {"role": "assistant", "content": [thought]}, *HELLO]
-        claude.messages.count_tokens(model=claude_model, messages=turns)
-
-
-def test_models_are_listed_in_pages_in_anthropics_form(claude: Anthropic, claude_model: str) -> None:
-    listed = list(claude.models.list(limit=2))
-    one = claude.models.retrieve(claude_model)
-
-    ids = [model.id for model in listed]
-    assert ids == sorted(set(ids))
-    assert claude_model in ids
-    assert (one.type, one.id, one.max_tokens) == ("model", claude_model, 16_384)
-    with pytest.raises(anthropic.NotFoundError):
-        claude.models.retrieve("no-such-model")

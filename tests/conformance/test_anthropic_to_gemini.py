@@ -7,7 +7,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
-from tests.conformance.claude import HELLO, WEATHER
+from tests.conformance.claude import HELLO, WEATHER, say_whole, streamed
 from tests.support.product import Product
 
 QUESTION: Any = {"role": "user", "content": "What is the weather? Use the tool."}
@@ -26,14 +26,7 @@ def gemini_3(product: Product) -> str:
 def say(request: pytest.FixtureRequest) -> Any:
     """The same question, without a stream and with one."""
 
-    def whole(client: Anthropic, model: str, **fields: Any) -> Any:
-        return client.messages.create(**{"model": model, "max_tokens": 5000, "messages": HELLO, **fields})
-
-    def streamed(client: Anthropic, model: str, **fields: Any) -> Any:
-        with client.messages.stream(**{"model": model, "max_tokens": 5000, "messages": HELLO, **fields}) as stream:
-            return stream.get_final_message()
-
-    return whole if request.param == "whole" else streamed
+    return say_whole if request.param == "whole" else streamed
 
 
 def test_a_message_is_answered_and_its_tokens_told(claude: Anthropic, gemini_3: str, say: Any) -> None:

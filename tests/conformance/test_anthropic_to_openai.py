@@ -6,7 +6,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
-from tests.conformance.claude import HELLO, WEATHER
+from tests.conformance.claude import HELLO, WEATHER, say_whole, streamed
 from tests.support.product import Product
 
 MODEL = "gpt-4o-mini"
@@ -17,14 +17,7 @@ QUESTION: Any = {"role": "user", "content": "What is the weather? Use the tool."
 def say(request: pytest.FixtureRequest) -> Any:
     """The same question, without a stream and with one."""
 
-    def whole(client: Anthropic, model: str = MODEL, **fields: Any) -> Any:
-        return client.messages.create(**{"model": model, "max_tokens": 500, "messages": HELLO, **fields})
-
-    def streamed(client: Anthropic, model: str = MODEL, **fields: Any) -> Any:
-        with client.messages.stream(**{"model": model, "max_tokens": 500, "messages": HELLO, **fields}) as stream:
-            return stream.get_final_message()
-
-    return whole if request.param == "whole" else streamed
+    return say_whole if request.param == "whole" else streamed
 
 
 def test_a_message_with_everything_is_answered(claude: Anthropic, say: Any) -> None:
@@ -33,6 +26,7 @@ def test_a_message_with_everything_is_answered(claude: Anthropic, say: Any) -> N
 
     message = say(
         claude,
+        MODEL,
         system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
         messages=[{"role": "user", "content": content}],
         metadata={"user_id": "u1"},
@@ -45,7 +39,7 @@ def test_a_message_with_everything_is_answered(claude: Anthropic, say: Any) -> N
 
 
 def test_tools_run_and_their_results_go_back(claude: Anthropic, say: Any) -> None:
-    first = say(claude, messages=[QUESTION], tools=[WEATHER], tool_choice={"type": "any"})
+    first = say(claude, MODEL, messages=[QUESTION], tools=[WEATHER], tool_choice={"type": "any"})
     (call,) = [block for block in first.content if block.type == "tool_use"]
     assert (first.stop_reason, call.name, call.input) == ("tool_use", "get_weather", {"city": "Paris"})
 
@@ -54,15 +48,15 @@ def test_tools_run_and_their_results_go_back(claude: Anthropic, say: Any) -> Non
     turns = [QUESTION, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
 
     none = {"type": "none"}
-    assert say(claude, messages=turns, tools=[WEATHER], tool_choice=none).stop_reason == "end_turn"
+    assert say(claude, MODEL, messages=turns, tools=[WEATHER], tool_choice=none).stop_reason == "end_turn"
 
 
 def test_a_limit_and_structured_output_hold(claude: Anthropic, say: Any) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     output = {"format": {"type": "json_schema", "schema": schema}}
 
-    assert say(claude, max_tokens=2).stop_reason == "max_tokens"
-    assert say(claude, output_config=output).content[0].text.startswith("{")
+    assert say(claude, MODEL, max_tokens=2).stop_reason == "max_tokens"
+    assert say(claude, MODEL, output_config=output).content[0].text.startswith("{")
 
 
 def test_what_was_used_is_told_and_billed(product: Product, say: Any) -> None:
