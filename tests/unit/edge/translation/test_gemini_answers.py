@@ -159,6 +159,10 @@ def test_pitfall_20_an_error_within_the_stream_is_its_end() -> None:
     assert read(frames(error)) == [Failed("overloaded", overloaded=True)]
 
 
+def test_an_error_whose_status_is_no_word_is_an_error_all_the_same() -> None:
+    assert read(frames({"error": {"message": "odd", "status": ["UNAVAILABLE"]}})) == [Failed("odd")]
+
+
 def test_pitfall_16_and_17_the_last_usage_counts_in_classes_that_share_nothing() -> None:
     later = {**answered([], None), "usageMetadata": {**USAGE, "candidatesTokenCount": 5, "totalTokenCount": 17}}
     metered = [event.usage for event in read(STREAM + frames(later)) if isinstance(event, Metered)]

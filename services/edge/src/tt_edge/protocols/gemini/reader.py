@@ -232,7 +232,8 @@ class GeminiReader:
             return
         if chunk.error is not None:
             status = chunk.error.get("status") if isinstance(chunk.error, dict) else None
-            events.append(Failed(refusal_message(500, payload), overloaded=status in OVERLOADED))
+            overloaded = isinstance(status, str) and status in OVERLOADED
+            events.append(Failed(refusal_message(500, payload), overloaded=overloaded))
             return
         for candidate in chunk.candidates or ():
             choice = candidate.index or 0
