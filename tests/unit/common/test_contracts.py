@@ -47,6 +47,15 @@ def without_free_form(name: str, value: Any) -> Any:
     return [without_free_form(name, item) for item in value] if isinstance(value, list) else value
 
 
+def without_later_fields(said: Any, known: Any) -> Any:
+    """What was said, as far as the known message has the same fields."""
+    if isinstance(said, dict) and isinstance(known, dict):
+        return {key: without_later_fields(item, known[key]) for key, item in said.items() if key in known}
+    if isinstance(said, list) and isinstance(known, list) and len(said) == len(known):
+        return [without_later_fields(item, old) for item, old in zip(said, known, strict=True)]
+    return said
+
+
 def test_every_struct_has_a_golden_file_and_every_file_a_struct() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(STRUCTS)
 
@@ -56,9 +65,9 @@ def test_a_golden_message_decodes_and_says_the_same_when_encoded(name: str) -> N
     # when
     decoded = msgspec.json.decode(golden(name), type=STRUCTS[name])
 
-    # then nothing of it was lost or renamed
+    # then nothing of it was lost or renamed; fields that came later may be there too
     said = msgspec.json.decode(msgspec.json.encode(decoded))
-    assert {**msgspec.json.decode(golden(name))}.items() <= said.items()
+    assert without_later_fields(said, msgspec.json.decode(golden(name))) == msgspec.json.decode(golden(name))
 
 
 @pytest.mark.parametrize("name", sorted(WIRE_NAMES.values()))
