@@ -21,7 +21,7 @@ FROM ${PYTHON_IMAGE} AS base
 # Volumes that are mounted empty on these folders take over their owner.
 RUN groupadd --gid 10001 tokentally \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tokentally \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/tokentally /var/lib/tokentally/edge /var/lib/tokentally/teams /var/lib/tokentally/nats
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/tokentally /var/lib/tokentally/edge /var/lib/tokentally/uploads /var/lib/tokentally/teams /var/lib/tokentally/nats
 COPY --from=requirements /opt/venv /opt/venv
 COPY --from=code /app/libs/common/src /app/libs/common/src
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app/libs/common/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TT_LOG_FORMAT=json
@@ -53,8 +53,9 @@ CMD ["python", "-m", "tt_console", "serve"]
 
 FROM base AS edge
 COPY --from=code /app/services/edge /app/services/edge
-ENV PYTHONPATH=/app/libs/common/src:/app/services/edge/src EDGE_HOST=0.0.0.0 EDGE_JOURNAL_DIR=/var/lib/tokentally/edge
-VOLUME /var/lib/tokentally/edge
+ENV PYTHONPATH=/app/libs/common/src:/app/services/edge/src EDGE_HOST=0.0.0.0 EDGE_JOURNAL_DIR=/var/lib/tokentally/edge \
+    EDGE_SPOOL_DIR=/var/lib/tokentally/uploads
+VOLUME /var/lib/tokentally/edge /var/lib/tokentally/uploads
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "tt_common.web.probe", "8080"]
 CMD ["python", "-m", "tt_edge"]
