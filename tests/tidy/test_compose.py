@@ -107,6 +107,15 @@ def test_an_edge_that_the_console_names_is_in_front_of_the_proxy_and_nothing_els
     assert FILE["networks"]["back"]["internal"] is True
 
 
+def test_the_proxy_logs_no_query_for_a_key_may_be_in_it() -> None:
+    lines = [line.split("#")[0] for line in text(ROOT / "deploy" / "compose" / "haproxy.cfg").splitlines()]
+    formats = [line for line in lines if "log-format" in line or "httplog" in line]
+
+    assert len(formats) == 1
+    assert "%HP" in formats[0]
+    assert not re.search(r"%(\{\+\w+\})?(r|HU|HQ)\b|httplog", formats[0])
+
+
 def test_dependencies_name_containers_that_can_fulfil_them() -> None:
     for name, container in CONTAINERS.items():
         for other, needed in container.get("depends_on", {}).items():

@@ -169,7 +169,7 @@ def test_pitfall_10_a_thought_of_another_vendor_comes_back_whole_from_the_pieces
     events: list[Event] = [
         ThinkingDelta("let me "),
         ThinkingDelta("see"),
-        ThinkingSigned("sig/+=ä", "anthropic"),
+        ThinkingSigned("sig>>>>???~~~ä", "anthropic"),
         ThinkingSigned("hidden", "anthropic", redacted=True),
         TextDelta("It "),
         TextDelta("is."),
@@ -180,13 +180,15 @@ def test_pitfall_10_a_thought_of_another_vendor_comes_back_whole_from_the_pieces
     for content in contents:
         for part in content["parts"]:
             if "thoughtSignature" in part:
-                raw = base64.b64decode(part["thoughtSignature"])
-                part["thoughtSignature"] = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+                raw = base64.b64decode(part["thoughtSignature"], validate=True)
+                other = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+                part["thoughtSignature"] = other
+    assert "_" in json.dumps(contents) or "-" in json.dumps(contents)
     # then
     body = json.dumps({"contents": [*ASK, *contents]}).encode()
     asked = CLIENT.canonical(parse_generate(Target(PATH, b"", {}), body))
     assert asked.turns[1].blocks == (
-        Thinking(text="let me see", signature="sig/+=ä", vendor="anthropic"),
+        Thinking(text="let me see", signature="sig>>>>???~~~ä", vendor="anthropic"),
         Thinking(signature="hidden", vendor="anthropic", redacted=True),
         Text(text="It is."),
     )
