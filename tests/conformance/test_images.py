@@ -12,7 +12,7 @@ from tests.support.console import ApiKey, ConsoleUser
 from tests.support.product import SANDBOX, Product
 
 MODEL = "gpt-image-1"
-INPUT, OUTPUT = 5_000, 40_000
+INPUT, PICTURE, OUTPUT = 5_000, 10_000, 40_000
 """nanoUSD a token, as the catalog has them."""
 IMAGE_USD = "0.04"
 
@@ -128,7 +128,10 @@ def test_an_image_is_edited_from_a_form_whatever_the_order_of_its_fields(
     assert answer.data is not None
     assert len(answer.data) == 1
     usage = served(product, label)
-    assert charged(customer, raw.headers) == usage["input"] * INPUT + usage["output"] * OUTPUT
+    pictures = answer.usage.input_tokens_details.image_tokens if answer.usage is not None else 0
+    assert 0 < pictures < usage["input"]
+    text = usage["input"] - pictures
+    assert charged(customer, raw.headers) == text * INPUT + pictures * PICTURE + usage["output"] * OUTPUT
 
 
 def test_an_edit_streams(client: OpenAI) -> None:

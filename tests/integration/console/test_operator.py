@@ -140,7 +140,7 @@ def test_prices_are_decimal_usd_and_versions_are_kept(operator: Browser, custome
     assert versions == ["priced@1", "priced@1", "priced@2"]
     listed = operator.http.get("/operator/prices", params={"model": "priced"}).json()["data"]
     # what was left out costs what its kind costs, and not nothing
-    prompt = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input")
+    prompt = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "image_input")
     assert [price["usd_per_million_tokens"] for price in listed] == [
         dict.fromkeys(prompt, "0.15") | {"output": "0.60", "audio_output": "0.60"},
         dict.fromkeys(prompt, "0.20"),

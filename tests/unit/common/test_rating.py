@@ -31,6 +31,7 @@ RATES = st.builds(
             "output",
             "audio_input",
             "audio_output",
+            "image_input",
             "image",
             "server_tool_call",
             "second",
@@ -48,6 +49,7 @@ USAGES = st.builds(
     reasoning_tokens=COUNTS,
     audio_input_tokens=COUNTS,
     audio_output_tokens=COUNTS,
+    image_input_tokens=COUNTS,
     images=st.integers(0, 100),
     server_tool_calls=st.integers(0, 100),
     seconds=COUNTS,
@@ -92,6 +94,7 @@ def slow_cost(usage: Usage, of: Price, service_tier: str = "") -> int:
             usage.cache_write_5m_tokens,
             usage.cache_write_1h_tokens,
             usage.audio_input_tokens,
+            usage.image_input_tokens,
         )
     )
     rates = of.rates
@@ -101,7 +104,16 @@ def slow_cost(usage: Usage, of: Price, service_tier: str = "") -> int:
             break
     total = Fraction(usage.images * rates.image + usage.server_tool_calls * rates.server_tool_call)
     total += usage.seconds * rates.second + usage.characters * rates.character
-    for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "audio_input", "audio_output"):
+    for name in (
+        "input",
+        "cache_read",
+        "cache_write_5m",
+        "cache_write_1h",
+        "output",
+        "audio_input",
+        "audio_output",
+        "image_input",
+    ):
         total += Fraction(getattr(usage, f"{name}_tokens") * getattr(rates, name), 1_000_000)
     for tier in of.service_tiers:
         if tier.name == service_tier:

@@ -18,7 +18,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one call used. Counts of at least 0; the classes are disjoint, but `reasoning_tokens` is a part of output."""
 
     input_tokens: int = 0
-    """Fresh prompt tokens: neither cached nor audio."""
+    """Fresh prompt tokens: neither cached, nor audio, nor images that the provider counts apart."""
     cache_read_tokens: int = 0
     """Prompt tokens read from a prompt cache."""
     cache_write_5m_tokens: int = 0
@@ -33,6 +33,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Audio tokens of the prompt."""
     audio_output_tokens: int = 0
     """Audio tokens of the answer."""
+    image_input_tokens: int = 0
+    """Image tokens of the prompt, where the provider prices them apart."""
     images: int = 0
     """Images that were returned."""
     server_tool_calls: int = 0
@@ -44,13 +46,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def prompt_tokens(self) -> int:
-        """Everything that went in: fresh, cached, written to a cache, audio."""
+        """Everything that went in: fresh, cached, written to a cache, audio, images."""
         return (
             self.input_tokens
             + self.cache_read_tokens
             + self.cache_write_5m_tokens
             + self.cache_write_1h_tokens
             + self.audio_input_tokens
+            + self.image_input_tokens
         )
 
     @property
@@ -69,6 +72,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     output: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    image_input: int = 0
     image: int = 0
     server_tool_call: int = 0
     second: int = 0
@@ -136,6 +140,7 @@ def cost_nanousd(usage: Usage, price: Price, service_tier: str = "") -> int:
         + usage.cache_write_1h_tokens * rates.cache_write_1h
         + usage.audio_input_tokens * rates.audio_input
         + usage.audio_output_tokens * rates.audio_output
+        + usage.image_input_tokens * rates.image_input
     )
     if usage.images or usage.server_tool_calls or usage.seconds or usage.characters:
         numerator += TOKENS_PER_PRICE_UNIT * (
@@ -160,6 +165,7 @@ def receipt_lines(usage: Usage, price: Price, service_tier: str = "") -> list[Li
         ("output", usage.output_tokens, rates.output, TOKENS_PER_PRICE_UNIT),
         ("audio_input", usage.audio_input_tokens, rates.audio_input, TOKENS_PER_PRICE_UNIT),
         ("audio_output", usage.audio_output_tokens, rates.audio_output, TOKENS_PER_PRICE_UNIT),
+        ("image_input", usage.image_input_tokens, rates.image_input, TOKENS_PER_PRICE_UNIT),
         ("image", usage.images, rates.image, 1),
         ("server_tool_call", usage.server_tool_calls, rates.server_tool_call, 1),
         ("second", usage.seconds, rates.second, 1),

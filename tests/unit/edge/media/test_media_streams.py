@@ -101,7 +101,7 @@ def test_sound_passes_byte_for_byte_and_has_no_words_for_an_error() -> None:
         (
             b'{"input_tokens":9,"input_tokens_details":{"image_tokens":5,"cached_tokens":2},"output_tokens":1}',
             "image",
-            Usage(input_tokens=7, cache_read_tokens=2, output_tokens=1),
+            Usage(input_tokens=2, image_input_tokens=5, cache_read_tokens=2, output_tokens=1),
         ),
         (b'{"input_tokens":-1,"output_tokens":1}', "image", Usage()),
         (b'{"input_tokens":1e30}', "image", Usage()),

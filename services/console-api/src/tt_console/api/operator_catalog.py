@@ -114,8 +114,8 @@ class TierBody(BaseModel):
 
 class PriceBody(BaseModel):
     """Decimal USD per million tokens by class: input, cache_read, cache_write_5m, cache_write_1h, output, audio_input,
-    audio_output; USD for one of image, server_tool_call, second, character. `service_tiers`: percent of all that where the provider
-    names that tier. Without `starts_at` it starts now."""
+    audio_output, image_input; USD for one of image, server_tool_call, second, character. `service_tiers`: percent of all that
+    where the provider names that tier. Without `starts_at` it starts now."""
 
     model_config = ConfigDict(extra="forbid")
 

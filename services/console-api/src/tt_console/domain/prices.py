@@ -14,7 +14,7 @@ from tt_common.money import NANOUSD_PER_USD, format_usd, parse_usd
 from tt_common.rating import LongContextTier, Rates, ServiceTier
 
 RATE_FIELDS: Final = Rates.__struct_fields__
-PROMPT_CLASSES: Final = ("cache_read", "cache_write_5m", "cache_write_1h", "audio_input")
+PROMPT_CLASSES: Final = ("cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "image_input")
 RATE_USD_MAX: Final = 1_000_000
 _CREDIT_STEP: Final = Decimal("0.000000001")
 
@@ -59,7 +59,7 @@ def parse_rates(usd: dict[str, str], param: str) -> Rates:
     """USD per million tokens by token class as Rates. Raises DomainError.
 
     `image`, `server_tool_call`, `second` and `character` are USD for one.
-    What is left out is not free: cached, cache-written and audio input cost what input costs, audio output what output costs.
+    What is left out is not free: cached, cache-written, audio and image input cost what input costs, audio output what output costs.
     """
     unknown = set(usd) - set(RATE_FIELDS)
     if unknown:

@@ -87,7 +87,7 @@ def usage_row(event: UsageEvent) -> UsageRow:
         endpoint=_text(event.endpoint),
         protocol=_text(event.protocol),
         stream=event.stream,
-        input_tokens=_count(usage.input_tokens),
+        input_tokens=_count(usage.input_tokens) + _count(usage.image_input_tokens),
         cache_read_tokens=_count(usage.cache_read_tokens),
         cache_write_tokens=_count(usage.cache_write_5m_tokens) + _count(usage.cache_write_1h_tokens),
         output_tokens=_count(usage.output_tokens),

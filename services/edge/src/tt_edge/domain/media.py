@@ -27,7 +27,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks for, as far as money goes. Counts of at least 0."""
 
     input_tokens: int = 0
-    """Of its texts, and of its pictures by a guess."""
+    image_input_tokens: int = 0
+    """Of its pictures, by a guess."""
     images: int = 0
     tokens_an_image: int = 0
     seconds: int = 0
@@ -85,7 +86,12 @@ def _assumed(kind: ModelKind, asked: Asked, rates: Rates, images: int, seconds: 
         if rates.image:
             return Usage(images=images)
         output = images * asked.tokens_an_image
-        return Usage(input_tokens=asked.input_tokens, output_tokens=output, images=images)
+        return Usage(
+            input_tokens=asked.input_tokens,
+            image_input_tokens=asked.image_input_tokens,
+            output_tokens=output,
+            images=images,
+        )
     if kind == "speech":
         if rates.character:
             return Usage(characters=asked.characters)

@@ -168,7 +168,8 @@ def _asked_images(known: _Image, sources: int) -> Asked:
     if isinstance(known.quality, str):
         each = IMAGE_OUTPUT_TOKENS.get(known.quality, IMAGE_OUTPUT_TOKENS_MAX)
     return Asked(
-        input_tokens=count_prompt_tokens([known.prompt or ""]) + sources * IMAGE_TOKENS,
+        input_tokens=count_prompt_tokens([known.prompt or ""]),
+        image_input_tokens=sources * IMAGE_TOKENS,
         images=images,
         tokens_an_image=each + partial * PARTIAL_IMAGE_TOKENS,
     )

@@ -12,6 +12,7 @@ from tt_common.rating import QUANTITY_MAX, Usage
 class _Details(msgspec.Struct):
     cached_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _WireUsage(msgspec.Struct):
@@ -36,17 +37,19 @@ def parse_media_usage(raw: bytes, kind: ModelKind) -> Usage:
         return Usage(seconds=begun_seconds(wire.seconds))
     details = wire.input_tokens_details or wire.input_token_details or _Details()
     prompt, output = wire.input_tokens or 0, wire.output_tokens or 0
-    cached, audio = details.cached_tokens or 0, details.audio_tokens or 0
-    if any(count < 0 or count > QUANTITY_MAX for count in (prompt, output, cached, audio)):
+    cached, audio, image = details.cached_tokens or 0, details.audio_tokens or 0, details.image_tokens or 0
+    if any(count < 0 or count > QUANTITY_MAX for count in (prompt, output, cached, audio, image)):
         return NOTHING
     cached = min(cached, prompt)
     audio = min(audio, prompt - cached)
+    image = min(image, prompt - cached - audio)
     if kind == "speech":
         return Usage(input_tokens=prompt - cached, cache_read_tokens=cached, audio_output_tokens=output)
     return Usage(
-        input_tokens=prompt - cached - audio,
+        input_tokens=prompt - cached - audio - image,
         cache_read_tokens=cached,
         audio_input_tokens=audio,
+        image_input_tokens=image,
         output_tokens=output,
     )
 
