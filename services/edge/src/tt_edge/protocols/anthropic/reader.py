@@ -26,7 +26,7 @@ from tt_edge.protocols.canonical.answer import (
     ToolStarted,
 )
 from tt_edge.protocols.canonical.request import Text, Thinking, ToolUse
-from tt_edge.protocols.sse import FrameSplitter, payload_of
+from tt_edge.protocols.framed import FramedReader
 
 REASONS: Final[dict[str | None, Reason]] = {
     "end_turn": "end",
@@ -121,13 +121,13 @@ def _canonical(block: _Block) -> Text | Thinking | ToolUse | None:
             return None
 
 
-class AnthropicReader:
+class AnthropicReader(FramedReader):
     """See `StreamReader`."""
 
-    __slots__ = ("_argued", "_signature", "_splitter", "_tools", "_wire")
+    __slots__ = ("_argued", "_signature", "_tools", "_wire")
 
     def __init__(self) -> None:
-        self._splitter = FrameSplitter()
+        super().__init__()
         self._tools: dict[int, int] = {}
         """By index of the block: which call it is."""
         self._argued: set[int] = set()
@@ -135,17 +135,8 @@ class AnthropicReader:
         self._signature = ""
         self._wire: WireUsage | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        for frame in self._splitter.feed(data):
-            self._read(payload_of(frame), events)
-        return events
-
-    def end(self) -> list[Event]:
-        events: list[Event] = []
-        if rest := self._splitter.rest():
-            self._read(payload_of(rest + b"\n\n"), events)
-        return events
+    def _ended_with(self, events: list[Event]) -> None:
+        """Nothing: message_stop is the end."""
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
         try:

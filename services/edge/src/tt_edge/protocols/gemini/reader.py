@@ -28,8 +28,8 @@ from tt_edge.protocols.canonical.answer import (
 )
 from tt_edge.protocols.canonical.request import Text, Thinking, ToolUse
 from tt_edge.protocols.errors import refusal_message
+from tt_edge.protocols.framed import FramedReader
 from tt_edge.protocols.gemini.usage import Grounding, parse_metered, with_searches
-from tt_edge.protocols.sse import FrameSplitter, payload_of
 from tt_edge.protocols.translate import Refused
 
 REFUSALS: Final = frozenset(
@@ -194,36 +194,26 @@ def _failure(candidate: _Candidate) -> str:
     return candidate.finish_message or f"The model's answer was unusable: {candidate.finish_reason}."
 
 
-class GeminiReader:
+class GeminiReader(FramedReader):
     """See `StreamReader`."""
 
-    __slots__ = ("_blocked", "_called", "_finishes", "_groundings", "_splitter")
+    __slots__ = ("_blocked", "_called", "_finishes", "_groundings")
 
     def __init__(self) -> None:
-        self._splitter = FrameSplitter()
+        super().__init__()
         self._called: dict[int, int] = {}
         """By candidate, how many calls it made."""
         self._finishes: dict[int, str] = {}
         self._groundings: dict[int, Grounding] = {}
         self._blocked = ""
 
-    def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        for frame in self._splitter.feed(data):
-            self._read(payload_of(frame), events)
-        return events
-
-    def end(self) -> list[Event]:
-        events: list[Event] = []
-        if rest := self._splitter.rest():
-            self._read(payload_of(rest + b"\n\n"), events)
+    def _ended_with(self, events: list[Event]) -> None:
         for choice, finish in self._finishes.items():
             events.append(Ended(_ending(finish, self._called.get(choice, 0) > 0), choice))
         if self._blocked and not self._finishes:
             events.append(Ended(Ending(reason="refusal", detail=self._blocked)))
         if self._finishes or self._blocked:
             events.append(Finished())
-        return events
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
         try:

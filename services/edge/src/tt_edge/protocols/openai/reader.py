@@ -22,8 +22,8 @@ from tt_edge.protocols.canonical.answer import (
 )
 from tt_edge.protocols.canonical.request import Text, Thinking, ToolUse
 from tt_edge.protocols.errors import refusal_message
+from tt_edge.protocols.framed import FramedReader
 from tt_edge.protocols.openai.usage import parse_usage
-from tt_edge.protocols.sse import FrameSplitter, payload_of
 
 REASONS: Final[dict[str | None, Reason]] = {
     "stop": "end",
@@ -107,31 +107,21 @@ def _ending(finish: str | None, *, called: bool, refused: bool) -> Ending:
     return Ending(reason=reason, detail=finish or "")
 
 
-class OpenAIReader:
+class OpenAIReader(FramedReader):
     """Chunks of a chat stream as events. A tool call starts where its name came; its state is kept by choice and index."""
 
-    __slots__ = ("_calls", "_ended", "_refused", "_splitter")
+    __slots__ = ("_calls", "_ended", "_refused")
 
     def __init__(self) -> None:
-        self._splitter = FrameSplitter()
+        super().__init__()
         self._calls: dict[tuple[int, int], int] = {}
         """By choice and the provider's index: which call of the choice it is."""
         self._ended = False
         self._refused: set[int] = set()
 
-    def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        for frame in self._splitter.feed(data):
-            self._read(payload_of(frame), events)
-        return events
-
-    def end(self) -> list[Event]:
-        events: list[Event] = []
-        if rest := self._splitter.rest():
-            self._read(payload_of(rest + b"\n\n"), events)
+    def _ended_with(self, events: list[Event]) -> None:
         if self._ended:
             events.append(Finished())
-        return events
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
         if payload == b"[DONE]":
