@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tt_common.errors import DomainError
+from tt_edge.protocols.canonical.answer import Ending, TextDelta, ThinkingDelta, ThinkingSigned
 from tt_edge.protocols.openai.client import OpenAIClient
 from tt_edge.protocols.openai.forms import whole_of
 from tt_edge.protocols.openai.protocol import OPENAI
@@ -220,6 +221,37 @@ def told(cuts: list[int]) -> bytes:
     return re.sub(rb'"created":\d+', b'"created":0', out + tap.tail("0.001"))
 
 
+def test_streamed_thoughts_come_in_one_delta_for_clients_that_keep_only_the_last() -> None:
+    # given
+    request = parse_chat(json.dumps(REQUEST).encode())
+    writer = OpenAIClient().writer(request, "evt_1")
+    events = [
+        ThinkingDelta("hm "),
+        ThinkingDelta("ä"),
+        ThinkingSigned("signed", "anthropic"),
+        ThinkingSigned("hidden", "anthropic", redacted=True),
+        ThinkingDelta("not signed"),
+        TextDelta("Hello"),
+    ]
+    # when
+    stream = b"".join(map(writer.write, events)) + writer.finish({0: Ending(reason="end")}, None, "", "0")
+    # then
+    chunks = [json.loads(line[6:]) for line in stream.split(b"\n\n") if line.startswith(b"data: {")]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert [delta["reasoning_content"] for delta in deltas if "reasoning_content" in delta] == [
+        "hm ",
+        "ä",
+        "not signed",
+    ]
+    [details] = [delta["reasoning_details"] for delta in deltas if "reasoning_details" in delta]
+    assert [(detail.get("text"), detail.get("signature"), detail.get("data")) for detail in details] == [
+        ("hm ä", "signed", None),
+        (None, None, "hidden"),
+        ("not signed", None, None),
+    ]
+    assert [detail["index"] for detail in details] == [0, 1, 2]
+
+
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_any_split_of_the_providers_bytes_gives_the_same_events(cuts: list[int]) -> None:
     assert told(cuts) == told([])
@@ -232,8 +264,6 @@ def test_a_stream_put_together_is_the_whole_answer() -> None:
     together = json.loads(whole_of(told([])))
     for body in (whole, together):
         body.pop("created")
-        message = body["choices"][0]["message"]
-        message["reasoning"] = "".join(detail["text"] for detail in message.pop("reasoning_details"))
     assert together == whole
     assert whole["usage"]["cost"] == 0.001
     assert whole["choices"][0]["message"]["tool_calls"][0] == CALL

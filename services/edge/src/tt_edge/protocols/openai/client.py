@@ -143,7 +143,7 @@ def _extra(signature: str) -> dict[str, Any]:
 class OpenAIWriter:
     """Canonical events as chunks."""
 
-    __slots__ = ("_after", "_before", "_refused", "_thoughts", "_usage", "_used")
+    __slots__ = ("_after", "_before", "_refused", "_running", "_thoughts", "_usage", "_used")
 
     def __init__(self, model: str, call_id: str, wants_usage: bool) -> None:
         head = {"id": f"chatcmpl-{call_id}", "object": "chat.completion.chunk", "created": now_ms() // 1000}
@@ -152,8 +152,10 @@ class OpenAIWriter:
         self._usage = wants_usage
         self._used: set[int] = set()
         self._refused: set[int] = set()
-        self._thoughts: dict[int, int] = {}
-        """How many thoughts of a choice are over."""
+        self._running: dict[int, list[str]] = {}
+        """By choice: the pieces of a thought that isn't signed yet."""
+        self._thoughts: dict[int, list[Thinking]] = {}
+        """By choice: those that are over."""
 
     def write(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):
@@ -162,7 +164,8 @@ class OpenAIWriter:
             piece = b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}'
             return self._chunk(event.choice, piece % (event.index, _encode(event.arguments)))
         if isinstance(event, ThinkingDelta):
-            return self._thought(event)
+            self._running.setdefault(event.choice, []).append(event.text)
+            return self._chunk(event.choice, b'{"reasoning_content":%b}' % _encode(event.text))
         if isinstance(event, ToolStarted):
             call = {
                 "index": event.index,
@@ -173,32 +176,40 @@ class OpenAIWriter:
             }
             return self._chunk(event.choice, _encode({"tool_calls": [call]}))
         if isinstance(event, ThinkingSigned):
-            return self._signed(event)
+            self._signed(event)
+            return b""
         if isinstance(event, RefusalDelta):
             self._refused.add(event.choice)
             return self._chunk(event.choice, b'{"refusal":%b}' % _encode(event.text))
         return b""
 
     def finish(self, endings: dict[int, Ending], usage: Usage | None, service_tier: str, cost_usd: str) -> bytes:
-        parts = [
-            self._chunk(choice, b"{}", "stop" if choice in self._refused else FINISH[ending.reason])
-            for choice, ending in sorted(endings.items())
-        ]
+        parts: list[bytes] = []
+        for choice, ending in sorted(endings.items()):
+            reason = "stop" if choice in self._refused else FINISH[ending.reason]
+            parts += [self._details(choice), self._chunk(choice, b"{}", reason)]
         if self._usage and usage is not None:
             parts.append(self._before + b'],"usage":%b}\n\n' % _encode(usage_of(usage, cost_usd)))
         parts.append(b"data: [DONE]\n\n")
         return b"".join(parts)
 
-    def _thought(self, event: ThinkingDelta) -> bytes:
-        index = self._thoughts.get(event.choice, 0)
-        detail = {"type": "reasoning.text", "text": event.text, "index": index}
-        return self._chunk(event.choice, _encode({"reasoning_content": event.text, "reasoning_details": [detail]}))
+    def _signed(self, event: ThinkingSigned) -> None:
+        thoughts = self._thoughts.setdefault(event.choice, [])
+        text = "".join(self._running.pop(event.choice, ()))
+        if event.redacted and text:
+            thoughts.append(Thinking(text=text))
+            text = ""
+        thoughts.append(Thinking(text=text, signature=event.signature, vendor=event.vendor, redacted=event.redacted))
 
-    def _signed(self, event: ThinkingSigned) -> bytes:
-        index = self._thoughts.get(event.choice, 0)
-        self._thoughts[event.choice] = index + 1
-        thought = Thinking(signature=event.signature, vendor=event.vendor, redacted=event.redacted)
-        return self._chunk(event.choice, _encode({"reasoning_details": [_detail(index, thought)]}))
+    def _details(self, choice: int) -> bytes:
+        """All thoughts in one delta: OpenAI's SDK for Node keeps only the last delta's value of a field that it doesn't know."""
+        thoughts = self._thoughts.pop(choice, [])
+        if choice in self._running:
+            thoughts.append(Thinking(text="".join(self._running.pop(choice))))
+        if not thoughts:
+            return b""
+        details = [_detail(at, thought) for at, thought in enumerate(thoughts)]
+        return self._chunk(choice, _encode({"reasoning_details": details}))
 
     def _chunk(self, choice: int, delta: bytes, finish: str | None = None) -> bytes:
         first = b""
