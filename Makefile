@@ -75,7 +75,7 @@ team: installed ## NATS credentials for an internal team: NAME=analytics (ARGS=-
 
 test: setup node-packages ## all tests, against real NATS and PostgreSQL
 	@if command -v node >/dev/null; then $(PYTEST) $(wildcard $(TESTS)); \
-	else echo "node is missing: the Node SDK's tests are deselected"; $(PYTEST) -m "not node" $(wildcard $(TESTS)); fi
+	else echo "node is missing: the tests of the SDKs for Node are deselected"; $(PYTEST) -m "not node" $(wildcard $(TESTS)); fi
 
 check: setup ## lint, formatting, types, layers, then the tests: what CI runs
 	$(BIN)/ruff check .
@@ -120,6 +120,6 @@ clean: ## delete .venv and caches; data stays
 node-packages: $(if $(shell command -v npm),$(if $(wildcard $(NODE_TESTS)/package-lock.json),$(NODE_STAMP)))
 
 $(NODE_STAMP): $(NODE_TESTS)/package-lock.json
-	@echo "Installing the Node SDK for its tests"
-	@cd $(NODE_TESTS) && npm ci --no-audit --no-fund
+	@echo "Installing the SDKs for Node for their tests"
+	@cd $(NODE_TESTS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
