@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import APIStatusError, BadRequestError, OpenAI
 
 from tests.conformance.media import charged, png, served
 from tests.support.console import ApiKey, ConsoleUser
@@ -178,6 +178,17 @@ def test_a_failed_provider_is_replaced_by_the_next(client: OpenAI, product: Prod
 
     # then
     assert raw.parse().data
+
+
+def test_images_that_the_wallet_can_not_cover_are_refused_before_they_are_made(
+    product: Product, by_the_image: str
+) -> None:
+    with product.openai(product.new_customer("0.10").create_key()) as poor:
+        with pytest.raises(APIStatusError) as raised:
+            poor.images.generate(model=by_the_image, prompt="a fox", n=3)
+        assert poor.images.generate(model=by_the_image, prompt="a fox", n=2).data
+
+    assert (raised.value.status_code, raised.value.code) == (402, "billing_shortfall")
 
 
 def test_a_dry_run_prices_the_images_that_are_asked_for(product: Product, key: ApiKey, by_the_image: str) -> None:

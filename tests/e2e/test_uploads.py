@@ -104,6 +104,13 @@ def test_an_upload_that_grows_over_the_limit_is_refused(product: Product, key: A
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
 
 
+def test_a_wrong_key_is_said_although_the_upload_is_not_read(product: Product, model: str) -> None:
+    with product.openai("sk-wrong") as stranger, pytest.raises(APIStatusError) as raised:
+        stranger.images.edit(model=model, image=("large.png", picture(20 * MIB)), prompt="blue")
+
+    assert raised.value.status_code == 401
+
+
 def test_what_the_provider_finds_too_large_is_its_own_413(client: OpenAI, customer: ConsoleUser) -> None:
     with pytest.raises(APIStatusError) as raised:
         client.audio.transcriptions.create(model="whisper-1", file=("long.wav", wav(26 * MIB // 16_000)))

@@ -53,6 +53,10 @@ def body_too_large(limit_bytes: int) -> DomainError:
     return DomainError("request_too_large", f"The body is larger than {limit_bytes} bytes.")
 
 
+def body_too_slow() -> DomainError:
+    return DomainError("request_timeout", "The body took too long to arrive; no model was called.")
+
+
 def no_room_for_upload() -> DomainError:
     return DomainError(
         "upload_unavailable",

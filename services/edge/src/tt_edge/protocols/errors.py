@@ -18,6 +18,7 @@ STATUSES: Final[dict[str, int]] = {
     "model_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "idempotency_in_progress": 409,
     "idempotency_reply_gone": 409,
     "request_too_large": 413,

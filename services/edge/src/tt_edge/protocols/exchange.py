@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from tt_common.clock import monotonic_s
-from tt_edge.domain.refusals import body_too_large, invalid_request
+from tt_edge.domain.refusals import body_too_large, body_too_slow, invalid_request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,7 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 ATTENTION_AFTER_S: Final = 0.02
 """Quick answers are over by then; watching for a disconnect costs a task and stalls a timer, so both start late."""
 STALLED_S: Final = 60.0
-"""A client that takes no bytes for so long has left, whatever its connection says."""
+"""A client that takes no bytes for so long, or sends none of its upload, has left, whatever its connection says."""
 STALL_CHECK_S: Final = 15.0
 KEPT_BYTES_MAX: Final = 8 * 1024 * 1024 + 1
 
@@ -103,11 +103,15 @@ class Exchange:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def body_parts(self, bytes_max: int) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises as `read_body` does."""
+        """The body as it arrives. Raises as `read_body` does, and request_timeout where nothing comes for long."""
         self._check_declared(bytes_max)
         size = 0
         while True:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    message = await self._receive()
+            except TimeoutError:
+                raise body_too_slow() from None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             part: bytes = message.get("body", b"")
