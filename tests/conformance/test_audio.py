@@ -202,3 +202,40 @@ def test_an_overloaded_provider_is_said_in_openais_words(client: OpenAI, product
         client.audio.speech.create(model=model, voice="alloy", input="hi", extra_body={"sandbox": {"fail_status": 503}})
 
     assert raised.value.code == "all_providers_unavailable"
+
+
+def test_a_listener_who_leaves_pays_for_the_text_that_is_spoken(
+    client: OpenAI, customer: ConsoleUser, product: Product
+) -> None:
+    # given speech that takes its time
+    text = "word " * 200
+    switches = {"sandbox": {"chunk_delay_ms": 50}}
+
+    # when
+    with client.audio.speech.with_streaming_response.create(
+        model=VOICE, voice="alloy", input=text, extra_body=switches
+    ) as answer:
+        next(answer.iter_bytes())
+
+    # then
+    receipt = customer.receipt(answer.headers["x-request-id"])
+    assert (receipt["outcome"], receipt["charged_nanousd"]) == ("client_disconnected", len(text) * CHARACTER)
+
+
+def test_a_reader_who_leaves_pays_for_the_whole_sound_and_the_text_so_far(
+    client: OpenAI, customer: ConsoleUser
+) -> None:
+    # given a transcript that takes its time
+    switches = {"sandbox": {"chunk_delay_ms": 50, "output_tokens": 200}}
+
+    # when
+    stream = client.audio.transcriptions.create(model=BY_TOKENS, file=SOUND, stream=True, extra_body=switches)
+    next(iter(stream))
+    stream.close()
+
+    # then
+    receipt = customer.receipt(stream.response.headers["x-request-id"])
+    quantities = {line["token_class"]: line["quantity"] for line in receipt["lines"]}
+    assert (receipt["outcome"], receipt["usage_source"]) == ("client_disconnected", "estimated")
+    assert quantities["audio_input"] == 70
+    assert 0 < quantities["output"] < 100
