@@ -3,6 +3,8 @@
 from typing import Final
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+LARGE_BYTES: Final = 16 * 1024
+"""An event that is longer, such as one with an image, is joined once, at its end."""
 
 
 class FrameTooLarge(Exception):
@@ -12,31 +14,52 @@ class FrameTooLarge(Exception):
 class FrameSplitter:
     """Cuts bytes into SSE events at blank lines, for LF and CRLF alike; keeps what is not complete yet."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_parts", "_size_bytes")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Complete events, each with its blank line."""
-        buffer = self._buffer + data if self._buffer else data
+        parts = self._parts
+        if not parts:
+            buffer = data
+        elif self._size_bytes > LARGE_BYTES and _ends_nothing(parts[-1], data):
+            parts.append(data)
+            self._size_bytes += len(data)
+            if self._size_bytes > FRAME_BYTES_MAX:
+                raise FrameTooLarge
+            return []
+        else:
+            buffer = b"".join([*parts, data])
         if b"\r" in buffer:
-            # A carriage return at the end may be half of a line's end.
-            ended = not buffer.endswith(b"\r")
-            buffer = buffer.replace(b"\r\n", b"\n") if ended else buffer[:-1].replace(b"\r\n", b"\n") + b"\r"
+            keep = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = buffer[: len(buffer) - len(keep)].replace(b"\r\n", b"\n") + keep
         frames: list[bytes] = []
         start = 0
         while (end := buffer.find(b"\n\n", start)) >= 0:
             frames.append(buffer[start : end + 2])
             start = end + 2
-        self._buffer = buffer[start:]
-        if len(self._buffer) > FRAME_BYTES_MAX:
-            raise FrameTooLarge
+        if start < len(buffer):
+            self._parts = [buffer[start:]]
+            self._size_bytes = len(buffer) - start
+            if self._size_bytes > FRAME_BYTES_MAX:
+                raise FrameTooLarge
+        elif parts:
+            self._parts = []
         return frames
 
     def rest(self) -> bytes:
         """What came after the last complete event."""
-        return self._buffer.strip()
+        return b"".join(self._parts).strip()
+
+
+def _ends_nothing(before: bytes, data: bytes) -> bool:
+    """Whether no event can end in `data` or where it begins. Carriage returns are left to a closer look."""
+    if not data or b"\r" in data or b"\n\n" in data:
+        return False
+    return before[-1] != 0x0D and (before[-1] != 0x0A or data[0] != 0x0A)
 
 
 def data_alone(frame: bytes) -> bytes | None:
