@@ -5,6 +5,7 @@ Invariant: a collector that is away costs dropped spans, nothing else. The SDK i
 
 import logging
 import os
+import sys
 import threading
 from typing import Final
 
@@ -19,6 +20,9 @@ from tt_common.telemetry.tracing import Kind, Span
 
 CLOSE_S: Final = 2.0
 _GIVE_UP_S: Final = 0.5
+BATCH_MAX: Final = 64
+SWITCH_S: Final = 0.001
+"""Encoding a batch is Python in another thread: calls wait for the interpreter as long as it may keep it."""
 _SCOPE: Final = InstrumentationScope("tokentally")
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _KINDS: Final[dict[Kind, SpanKind]] = {
@@ -76,7 +80,8 @@ def otlp_sink(service: str) -> SdkSink:
     # While the collector is away the SDK warns of every retry; its one error for each batch that it drops is enough.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     exporter = OTLPSpanExporter()
-    return SdkSink(service, BatchSpanProcessor(exporter), exporter)
+    sys.setswitchinterval(SWITCH_S)
+    return SdkSink(service, BatchSpanProcessor(exporter, max_export_batch_size=BATCH_MAX), exporter)
 
 
 def _span_context(trace_id: str, span_id: str) -> SpanContext:
