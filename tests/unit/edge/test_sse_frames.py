@@ -4,7 +4,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tt_edge.protocols.sse import FRAME_BYTES_MAX, LARGE_BYTES, FrameSplitter, FrameTooLarge
@@ -14,6 +14,7 @@ PIECES = st.sampled_from(
 )
 
 
+@example(pieces=[b"\r", b"\r\n", b"\r", b"\r\n"], cuts=[6])  # the half of a line end in front of a whole one
 @given(
     pieces=st.lists(PIECES, max_size=20),
     cuts=st.lists(st.integers(0, 100) | st.integers(0, 4 * LARGE_BYTES), max_size=12),

@@ -14,14 +14,18 @@ class FrameTooLarge(Exception):
 class FrameSplitter:
     """Cuts bytes into SSE events at blank lines, for LF and CRLF alike; keeps what is not complete yet."""
 
-    __slots__ = ("_parts", "_size_bytes")
+    __slots__ = ("_carriage_return", "_parts", "_size_bytes")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size_bytes = 0
+        self._carriage_return = b""
+        """The last byte so far, where what follows decides whether it is the half of a line end."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Complete events, each with its blank line."""
+        if self._carriage_return or b"\r" in data:
+            data = self._with_plain_ends(data)
         parts = self._parts
         if not parts:
             buffer = data
@@ -33,9 +37,6 @@ class FrameSplitter:
             return []
         else:
             buffer = b"".join([*parts, data])
-        if b"\r" in buffer:
-            keep = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = buffer[: len(buffer) - len(keep)].replace(b"\r\n", b"\n") + keep
         frames: list[bytes] = []
         start = 0
         while (end := buffer.find(b"\n\n", start)) >= 0:
@@ -52,14 +53,20 @@ class FrameSplitter:
 
     def rest(self) -> bytes:
         """What came after the last complete event."""
-        return b"".join(self._parts).strip()
+        return b"".join([*self._parts, self._carriage_return]).strip()
+
+    def _with_plain_ends(self, data: bytes) -> bytes:
+        """LF for CRLF, each byte looked at once: what was made plain before must not be read as another line end."""
+        data = self._carriage_return + data
+        self._carriage_return = b"\r" if data.endswith(b"\r") else b""
+        return data[: len(data) - len(self._carriage_return)].replace(b"\r\n", b"\n")
 
 
 def _ends_nothing(before: bytes, data: bytes) -> bool:
-    """Whether no event can end in `data` or where it begins. Carriage returns are left to a closer look."""
-    if not data or b"\r" in data or b"\n\n" in data:
+    """Whether no event can end in `data` or where it begins."""
+    if not data or b"\n\n" in data:
         return False
-    return before[-1] != 0x0D and (before[-1] != 0x0A or data[0] != 0x0A)
+    return before[-1] != 0x0A or data[0] != 0x0A
 
 
 def data_alone(frame: bytes) -> bytes | None:
