@@ -1,5 +1,6 @@
 """The vendors' SDKs for Node, behind one node process that runs node/driver.mjs for as long as the tests ask."""
 
+import base64
 import json
 import os
 import shutil
@@ -68,11 +69,11 @@ class NodeSdk:
 
 
 def _ask(ask: Ask) -> dict[str, Any]:
-    assert ask.force is None, "no case for Node forces a tool"
     return {
         "turns": [_turn(turn) for turn in ask.turns],
         "system": ask.system,
         "tools": [vars(tool) for tool in ask.tools],
+        "force": ask.force,
         "thinking": ask.thinking,
         "schema": ask.schema,
         "stop": ask.stop,
@@ -82,9 +83,20 @@ def _ask(ask: Ask) -> dict[str, Any]:
 
 def _turn(turn: Turn) -> dict[str, Any]:
     if isinstance(turn, User):
-        assert turn.image_png is None, "no case for Node shows a picture"
-        return {"kind": "user", "text": turn.text}
+        return {"kind": "user", "text": turn.text, "png": _base64(turn.image_png)}
     if isinstance(turn, Said):
         return {"kind": "said", "native": turn.native}
-    assert not any(result.is_error or result.image_png for result in turn.of), "results for Node are plain text"
-    return {"kind": "results", "of": [{"call": vars(result.call), "text": result.text} for result in turn.of]}
+    results = [
+        {
+            "call": vars(result.call),
+            "text": result.text,
+            "isError": result.is_error,
+            "png": _base64(result.image_png),
+        }
+        for result in turn.of
+    ]
+    return {"kind": "results", "of": results}
+
+
+def _base64(png: bytes | None) -> str | None:
+    return None if png is None else base64.b64encode(png).decode()

@@ -1,4 +1,4 @@
-"""The matrix of the Node SDKs: a part of the cases, mostly streamed; the rest is the same on the wire as Python's."""
+"""The matrix of the Node SDKs: the same cases as Python's."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,21 +19,6 @@ LACKS: Final = {
 GRID: Final = Grid(
     title="matrix of Node",
     sdks=tuple(f"{told} (Node)" for told in LACKS),
-    cases=(
-        "text",
-        "tools",
-        "parallel tools",
-        "thinking with tools, three turns",
-        "structured output",
-        "stop sequence",
-        "max tokens",
-        "refusal",
-        "usage with cache, and its cost",
-        "provider's own 400",
-        "error in the stream",
-        "stream that just ends",
-    ),
-    whole=frozenset({"text", "tools"}),
 )
 
 pytestmark = pytest.mark.node

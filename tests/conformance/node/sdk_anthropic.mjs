@@ -25,6 +25,7 @@ export class AnthropicMessages {
       messages: ask.turns.map(message),
       system: ask.system,
       tools: ask.tools.map(({ name, description, schema }) => ({ name, description, input_schema: schema })),
+      tool_choice: ask.force && { type: "tool", name: ask.force },
       thinking: ask.thinking ? { type: "enabled", budget_tokens: THINKING_TOKENS } : null,
       stop_sequences: ask.stop,
       output_config: ask.schema && { format: { type: "json_schema", schema: ask.schema } },
@@ -53,10 +54,20 @@ export class AnthropicMessages {
 }
 
 function message(turn) {
-  if (turn.kind === "user") return { role: "user", content: turn.text };
+  if (turn.kind === "user") return { role: "user", content: parts(turn) };
   if (turn.kind === "said") return { role: "assistant", content: turn.native };
   return {
     role: "user",
-    content: turn.of.map(({ call, text }) => ({ type: "tool_result", tool_use_id: call.id, content: text })),
+    content: turn.of.map((result) => ({
+      type: "tool_result",
+      tool_use_id: result.call.id,
+      is_error: result.isError,
+      content: parts(result),
+    })),
   };
+}
+
+function parts({ text, png }) {
+  const said = [{ type: "text", text }];
+  return png ? [...said, { type: "image", source: { type: "base64", media_type: "image/png", data: png } }] : said;
 }

@@ -30,6 +30,7 @@ export class GeminiContents {
       maxOutputTokens: ask.limit,
       stopSequences: ask.stop,
       tools: functions.length > 0 ? [{ functionDeclarations: functions }] : null,
+      toolConfig: ask.force && { functionCallingConfig: { mode: "ANY", allowedFunctionNames: [ask.force] } },
       thinkingConfig: ask.thinking ? { includeThoughts: true, thinkingBudget: 1024 } : null,
       responseMimeType: ask.schema && "application/json",
       responseJsonSchema: ask.schema,
@@ -77,12 +78,15 @@ function reasonOf(pieces) {
 }
 
 function content(turn) {
-  if (turn.kind === "user") return { role: "user", parts: [{ text: turn.text }] };
+  if (turn.kind === "user") {
+    const picture = turn.png ? [{ inlineData: { mimeType: "image/png", data: turn.png } }] : [];
+    return { role: "user", parts: [{ text: turn.text }, ...picture] };
+  }
   if (turn.kind === "said") return turn.native;
   return {
     role: "user",
-    parts: turn.of.map(({ call, text }) => ({
-      functionResponse: given({ id: call.id, name: call.name, response: { output: text } }),
+    parts: turn.of.map(({ call, text, isError }) => ({
+      functionResponse: given({ id: call.id, name: call.name, response: { [isError ? "error" : "output"]: text } }),
     })),
   };
 }

@@ -25,6 +25,7 @@ export class OpenAIChat {
         type: "function",
         function: { name, description, parameters: schema },
       })),
+      tool_choice: ask.force && { type: "function", function: { name: ask.force } },
       reasoning_effort: ask.thinking ? "low" : null,
       stop: ask.stop,
       response_format: ask.schema && {
@@ -67,11 +68,19 @@ function messages({ system, turns }) {
   const before = system == null ? [] : [{ role: "system", content: system }];
   return before.concat(
     turns.flatMap((turn) => {
-      if (turn.kind === "user") return { role: "user", content: turn.text };
+      if (turn.kind === "user") return { role: "user", content: parts(turn) };
       if (turn.kind === "said") return turn.native;
       return turn.of.map(({ call, text }) => ({ role: "tool", tool_call_id: call.id, content: text }));
     }),
   );
+}
+
+function parts({ text, png }) {
+  return png ? [{ type: "text", text }, { type: "image_url", image_url: { url: dataUrl(png) } }] : text;
+}
+
+function dataUrl(png) {
+  return `data:image/png;base64,${png}`;
 }
 
 export class OpenAIResponses {
@@ -93,6 +102,7 @@ export class OpenAIResponses {
         description,
         parameters: schema,
       })),
+      tool_choice: ask.force && { type: "function", name: ask.force },
       reasoning: ask.thinking ? { effort: "low", summary: "auto" } : null,
       include: ask.thinking ? ["reasoning.encrypted_content"] : null,
       text: ask.schema && { format: { type: "json_schema", name: "answer", schema: ask.schema, strict: true } },
@@ -135,7 +145,16 @@ function reasonOf(answer, calls, refusals) {
 }
 
 function items(turn) {
-  if (turn.kind === "user") return [{ role: "user", content: [{ type: "input_text", text: turn.text }] }];
+  if (turn.kind === "user") return [{ role: "user", content: inputs(turn) }];
   if (turn.kind === "said") return turn.native;
-  return turn.of.map(({ call, text }) => ({ type: "function_call_output", call_id: call.id, output: text }));
+  return turn.of.map((result) => ({
+    type: "function_call_output",
+    call_id: result.call.id,
+    output: result.png ? inputs(result) : result.text,
+  }));
+}
+
+function inputs({ text, png }) {
+  const said = [{ type: "input_text", text }];
+  return png ? [...said, { type: "input_image", image_url: dataUrl(png), detail: "auto" }] : said;
 }
