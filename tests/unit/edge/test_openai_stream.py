@@ -127,7 +127,7 @@ def test_every_single_byte_on_its_own_gives_the_same() -> None:
 
 
 @pytest.mark.parametrize("wants_usage", [True, False])
-def test_the_usage_chunk_is_forwarded_with_its_cost_only_when_asked_for(wants_usage: bool) -> None:
+def test_pitfall_18_the_usage_chunk_is_forwarded_with_its_cost_only_when_asked_for(wants_usage: bool) -> None:
     out, tap = relay(WIRE, [], wants_usage)
     assert tap.usage == Usage(input_tokens=5, output_tokens=2)
     with_usage = [value for value in events(out)[:-1] if value.get("usage")]
@@ -163,7 +163,7 @@ def test_a_stream_of_the_asked_model_passes_byte_for_byte() -> None:
     assert relay(wire, [], asked=UPSTREAM)[0] == wire
 
 
-def test_usage_on_every_chunk_keeps_the_last_and_is_stripped_where_nobody_asked() -> None:
+def test_pitfall_18_usage_on_every_chunk_keeps_the_last_and_is_stripped_where_nobody_asked() -> None:
     # given a provider that repeats usage
     growing = [
         chunk({"content": "a"}, usage={"prompt_tokens": 5, "completion_tokens": 1}),
@@ -178,7 +178,7 @@ def test_usage_on_every_chunk_keeps_the_last_and_is_stripped_where_nobody_asked(
     assert [value["usage"]["completion_tokens"] for value in events(relay(wire, [])[0])[:-1]] == [1, 2]
 
 
-def test_a_usage_chunk_with_choices_null_is_understood() -> None:
+def test_pitfall_18_a_usage_chunk_with_choices_null_is_understood() -> None:
     wire = (event(chunk({"content": "a"}, "stop")) + event({**chunk(usage=USAGE), "choices": None}) + DONE).encode()
     out, tap = relay(wire, [])
     assert tap.usage == Usage(input_tokens=5, output_tokens=2)

@@ -317,3 +317,14 @@ def test_an_error_within_the_stream_is_told_once_and_nothing_follows() -> None:
     assert b"broke" in out
     assert out.rstrip().endswith(b"}")
     assert b"Hel" not in out
+
+
+def test_pitfall_18_a_translated_stream_has_its_usage_chunk_only_when_asked_for() -> None:
+    asked, not_asked = told([]), bridge({**REQUEST, "stream_options": None}).tap()
+    plain = not_asked.feed(STREAM) + not_asked.tail("0.001")
+
+    last = json.loads(asked.split(b"data: ")[-2])
+    assert (last["choices"], last["usage"]["cost"]) == ([], 0.001)
+    assert asked.count(b'"usage":null') == asked.count(b"data: ") - 2
+    assert b'"usage"' not in plain
+    assert b'"choices":[]' not in plain
