@@ -10,7 +10,7 @@ import pytest
 from tests.fault.driver import Record, load
 from tests.fault.oracle import assert_consistent
 from tests.fault.world import World
-from tt_billing.crash_points import EXIT_STATUS
+from tt_common.crash_points import EXIT_STATUS
 
 DIES_WITHIN_S: Final = 30.0
 AWAY_S_MAX: Final = 5.0

@@ -11,6 +11,7 @@ import msgspec
 
 from tests.tidy.generated import run
 from tests.tidy.project import ROOT
+from tt_common.contracts import deposit_events as deposits
 from tt_common.contracts import events
 from tt_common.contracts.event_types import EVENT_TYPES, EventType
 from tt_common.rating import Usage
@@ -26,7 +27,19 @@ HOLD: Final = "hold_01985f0cd3a17c44b5c6d7e8f9a0b1c2"
 TASK_HOLD: Final = "task_01985f10aa517e0f8192a3b4c5d6e7f8"
 CALL: Final = "01985f0c-d3a1-7c44-b5c6-d7e8f9a0b1c2"
 EVENT: Final = "6f0d8a54-3b9e-8c17-9a2f-5e4d3c2b1a09"
+DEPOSIT: Final = "dep_5c1f8d2ab04e8f6791c3d5e7f9012b4d"
+ORDER: Final = "ord_01985f11bc627f1a93a4b5c6d7e8f901"
 NOON_MS: Final = 1_767_268_800_000
+TRANSFER: Final = deposits.ChainTransfer(
+    network="mainnet",
+    txid="b69c51db8f4c0a1e6d3b27f5908e4c1d2a3b4c5d6e7f8091a2b3c4d5e6f70819",
+    log_index=0,
+    from_address="TSeJkUh4Qv67VNFwY8LaAxERygNdy6NQZK",
+    to_address="TUEZSdKsoDHQMeZwihtdoBiN46zxhGWYdH",
+    amount_micro_usdt=25_000_000,
+    block_height=78_861_100,
+    block_time_ms=NOON_MS - 60_000,
+)
 
 SAMPLES: tuple[msgspec.Struct, ...] = (
     events.UsageEvent(
@@ -99,6 +112,66 @@ SAMPLES: tuple[msgspec.Struct, ...] = (
     ),
     events.AccountCreated(id=EVENT, account_id=ACCOUNT, created_at_ms=NOON_MS),
     events.KeyChanged(id=EVENT, account_id=ACCOUNT, key_id=KEY, change="rotated", revision=3, changed_at_ms=NOON_MS),
+    deposits.DepositDetected(
+        id=EVENT, deposit_id=DEPOSIT, account_id=ACCOUNT, transfer=TRANSFER, detected_at_ms=NOON_MS - 57_000
+    ),
+    deposits.DepositConfirmed(
+        id=EVENT,
+        deposit_id=DEPOSIT,
+        account_id=ACCOUNT,
+        entry="credit",
+        amount_nanousd=25_000_000_000,
+        transfer=TRANSFER,
+        confirmed_at_ms=NOON_MS,
+    ),
+    deposits.DepositBelowMinimum(
+        id=EVENT,
+        deposit_id=DEPOSIT,
+        account_id=ACCOUNT,
+        transfer=msgspec.structs.replace(TRANSFER, amount_micro_usdt=400_000),
+        accumulated_micro_usdt=700_000,
+        minimum_micro_usdt=1_000_000,
+        at_ms=NOON_MS,
+    ),
+    deposits.DepositHeld(
+        id=EVENT,
+        deposit_id=DEPOSIT,
+        account_id=ACCOUNT,
+        transfer=msgspec.structs.replace(TRANSFER, amount_micro_usdt=20_000_000_000),
+        reason="above_limit",
+        at_ms=NOON_MS,
+    ),
+    deposits.DepositCredited(
+        id=EVENT,
+        deposit_id=DEPOSIT,
+        account_id=ACCOUNT,
+        transfer=TRANSFER,
+        amount_nanousd=25_000_000_000,
+        transaction_id=EVENT,
+        order_id=ORDER,
+        credited_at_ms=NOON_MS + 120,
+    ),
+    deposits.DepositOrphaned(id=EVENT, deposit_id=DEPOSIT, account_id=ACCOUNT, transfer=TRANSFER, at_ms=NOON_MS),
+    deposits.OrderChanged(
+        id=EVENT,
+        order_id=ORDER,
+        account_id=ACCOUNT,
+        status="paid",
+        amount_micro_usdt=25_000_000,
+        received_micro_usdt=25_000_000,
+        at_ms=NOON_MS,
+    ),
+    deposits.ScannerHalted(id=EVENT, network="mainnet", reason="nodes_disagree", height=78_861_101, at_ms=NOON_MS),
+    deposits.DepositBooked(
+        id=EVENT,
+        account_id=ACCOUNT,
+        deposit_id=DEPOSIT,
+        entry="credit",
+        amount_nanousd=25_000_000_000,
+        transaction_id=EVENT,
+        available_nanousd=37_500_000_000,
+        booked_at_ms=NOON_MS + 120,
+    ),
 )
 
 

@@ -16,12 +16,13 @@ import msgspec
 from tests.tidy.generated import run
 from tests.tidy.project import ROOT
 from tt_common import rating
-from tt_common.contracts import events
+from tt_common.contracts import deposit_events, events
 from tt_common.contracts.event_types import EVENT_TYPES
 
 FOLDER = ROOT / "docs" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-DOCUMENTED = (events, rating)
+EVENTS = (events, deposit_events)
+DOCUMENTED = (*EVENTS, rating)
 
 
 def generate() -> dict[Path, str]:
@@ -49,9 +50,14 @@ def schema(name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def declared() -> set[type[msgspec.Struct]]:
-    """Every event that the contract module declares: the structs with an id."""
-    structs = inspect.getmembers(events, lambda item: inspect.isclass(item) and issubclass(item, msgspec.Struct))
-    return {kind for _, kind in structs if "id" in kind.__struct_fields__ and kind.__module__ == events.__name__}
+    """Every event that the contract modules declare: the structs with an id."""
+    return {
+        kind
+        for module in EVENTS
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, msgspec.Struct)
+        if "id" in kind.__struct_fields__ and kind.__module__ == module.__name__
+    }
 
 
 @cache

@@ -15,11 +15,13 @@ from tests.tidy.generated import run
 from tests.tidy.project import ROOT
 from tt_billing.settings import Settings as BillingSettings
 from tt_console.settings import ConsoleSettings
+from tt_deposits.settings import Settings as DepositsSettings
 from tt_edge.settings import Settings as EdgeSettings
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "edge": EdgeSettings,
     "billing": BillingSettings,
+    "deposits": DepositsSettings,
     "console-api": ConsoleSettings,
 }
 BEGIN = "<!-- settings:begin (generated: make generate) -->"

@@ -11,7 +11,7 @@ from tests.tidy.project import name, sources, text, tree
 
 LINES_WANTED = 300
 LINES_MAX = 400
-PACKAGES = {"edge": "tt_edge", "billing": "tt_billing", "console-api": "tt_console"}
+PACKAGES = {"edge": "tt_edge", "billing": "tt_billing", "deposits": "tt_deposits", "console-api": "tt_console"}
 # Those that answer on a terminal.
 COMMANDS = re.compile(r"__main__\.py$|/tt_common/deploy\.py$|/tt_sandbox/stack/|^tests/bench/|^tests/tidy/")
 DOCUMENTED = re.compile(r"^libs/|^services/.*/domain/")

@@ -18,7 +18,17 @@ from nats.js.api import ConsumerConfig
 
 from tests.support.broker import running_broker
 from tt_common.bus.connection import connect
-from tt_common.contracts.nats_users import ADMIN, BILLING_USER, CONSOLE, DEPLOY, EDGE, EVENTS, USERS, NatsUser
+from tt_common.contracts.nats_users import (
+    ADMIN,
+    BILLING_USER,
+    CONSOLE,
+    DEPLOY,
+    DEPOSITS_USER,
+    EDGE,
+    EVENTS,
+    USERS,
+    NatsUser,
+)
 from tt_common.contracts.streams import BUCKETS, RECALL_SUBJECT, STREAMS, USAGE
 from tt_common.deploy import deploy
 from tt_common.nats_accounts import account_with_variables, password_variable
@@ -28,7 +38,12 @@ from tt_sandbox.stack.ports import HOST, pick_free
 SERVICES = tuple(user for user in USERS if user is not ADMIN)
 ALL_STREAMS = (*(spec.name for spec in STREAMS), *(bucket.stream for bucket in BUCKETS))
 MONEY = ("billing.rpc.v1.wallets.adjust", "billing.rpc.v1.prices.publish", "billing.rpc.v1.holds.capture")
-ANY_EVENT = ("usage.v1.acc_1", "billing.v1.wallet_low.acc_1", "identity.v1.key_changed.acc_1")
+ANY_EVENT = (
+    "usage.v1.acc_1",
+    "billing.v1.wallet_low.acc_1",
+    "identity.v1.key_changed.acc_1",
+    "deposits.v1.deposit_confirmed.acc_1",
+)
 
 NEVER: dict[NatsUser, tuple[str, ...]] = {
     EDGE: (
@@ -49,7 +64,7 @@ NEVER: dict[NatsUser, tuple[str, ...]] = {
     ),
     BILLING_USER: (
         ANY_EVENT[0],
-        ANY_EVENT[2],
+        *ANY_EVENT[2:],
         "$KV.keys.abc",
         "$KV.catalog.model.m",
         "$KV.catalog.provider.p",
@@ -58,6 +73,7 @@ NEVER: dict[NatsUser, tuple[str, ...]] = {
     ),
     CONSOLE: (
         *ANY_EVENT[:2],
+        ANY_EVENT[3],
         "billing.rpc.v1.grants.change",
         "billing.rpc.v1.epochs.close",
         "$KV.catalog.price.m",
@@ -69,6 +85,17 @@ NEVER: dict[NatsUser, tuple[str, ...]] = {
         f"$JS.API.CONSUMER.CREATE.{USAGE.name}.billing.usage.v1.*",
         f"$JS.API.CONSUMER.DURABLE.CREATE.{USAGE.name}.billing",
         f"$JS.API.CONSUMER.CREATE.{USAGE.name}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{USAGE.name}.billing",
+    ),
+    DEPOSITS_USER: (
+        *ANY_EVENT[:3],
+        *MONEY,
+        "billing.rpc.v1.wallets.get",
+        "$KV.keys.abc",
+        f"{BILLING_USER.inbox}.x",
+        f"{EDGE.inbox}.x",
+        "$JS.API.STREAM.PURGE.DEPOSITS",
+        "$JS.API.CONSUMER.DELETE.DEPOSITS.billing-deposits",
         f"$JS.API.CONSUMER.MSG.NEXT.{USAGE.name}.billing",
     ),
     DEPLOY: (*ANY_EVENT, *MONEY, "$KV.keys.abc", "$JS.API.STREAM.CREATE.OTHER"),

@@ -14,14 +14,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.tidy.schemas import FOLDER as SCHEMAS
-from tt_common.contracts import events, grants, records, wallets
+from tt_common.contracts import deposit_events, deposits, events, grants, records, wallets
 from tt_common.contracts.event_types import EVENT_TYPES
 
 GOLDEN = Path(__file__).with_name("golden")
 WIRE_NAMES = {kind.data: kind.name for kind in EVENT_TYPES}
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     WIRE_NAMES.get(struct, f"{module.__name__.rpartition('.')[2]}.{name}"): struct
-    for module in (events, grants, records, wallets)
+    for module in (events, deposit_events, deposits, grants, records, wallets)
     for name, struct in vars(module).items()
     if inspect.isclass(struct) and issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__
 }

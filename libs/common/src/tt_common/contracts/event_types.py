@@ -7,13 +7,15 @@ from typing import Final
 
 import msgspec
 
-from tt_common.contracts import events
+from tt_common.contracts import deposit_events, events
 from tt_common.contracts.streams import (
     BILLING,
+    DEPOSITS,
     IDENTITY,
     USAGE,
     StreamSpec,
     billing_subject,
+    deposits_subject,
     identity_subject,
     usage_subject,
 )
@@ -52,6 +54,16 @@ def _identity(name: str, data: type[msgspec.Struct]) -> EventType:
     )
 
 
+def _deposits(name: str, data: type[msgspec.Struct]) -> EventType:
+    return EventType(
+        name=f"deposits.{name}.v1",
+        data=data,
+        stream=DEPOSITS,
+        subject=deposits_subject(name, _ACCOUNT),
+        source=deposit_events.DEPOSITS_SOURCE,
+    )
+
+
 EVENT_TYPES: Final = (
     EventType(
         name=events.USAGE_V1,
@@ -67,8 +79,17 @@ EVENT_TYPES: Final = (
     _billing("hold_ended", events.HoldEnded),
     _billing("grant_lost", events.GrantLost),
     _billing("price_published", events.PricePublished),
+    _billing("deposit_booked", deposit_events.DepositBooked),
     _identity("account_created", events.AccountCreated),
     _identity("key_changed", events.KeyChanged),
+    _deposits("deposit_detected", deposit_events.DepositDetected),
+    _deposits("deposit_confirmed", deposit_events.DepositConfirmed),
+    _deposits("deposit_below_minimum", deposit_events.DepositBelowMinimum),
+    _deposits("deposit_held", deposit_events.DepositHeld),
+    _deposits("deposit_credited", deposit_events.DepositCredited),
+    _deposits("deposit_orphaned", deposit_events.DepositOrphaned),
+    _deposits("order_changed", deposit_events.OrderChanged),
+    _deposits("scanner_halted", deposit_events.ScannerHalted),
 )
 
-EVENT_STREAMS: Final = (USAGE, BILLING, IDENTITY)
+EVENT_STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS)

@@ -12,10 +12,14 @@ from tt_common.contracts import grants, wallets
 from tt_common.contracts.event_types import EVENT_STREAMS
 from tt_common.contracts.streams import (
     BILLING,
+    BILLING_DEPOSITS_DURABLE,
     BILLING_DURABLE,
     BUCKETS,
     CATALOG,
+    CONSOLE_DEPOSITS_DURABLE,
     CONSOLE_DURABLE,
+    DEPOSITS,
+    DEPOSITS_BOOKED_DURABLE,
     IDEMPOTENCY,
     IDENTITY,
     KEYS,
@@ -89,9 +93,9 @@ def _last(bucket: BucketSpec, key: str) -> str:
     return f"{API}.DIRECT.GET.{bucket.stream}.{bucket.subject(key)}"
 
 
-def _hands_off(durable: str) -> tuple[str, ...]:
-    """What `_passing` on USAGE must not be used for: somebody's durable."""
-    return (f"{API}.CONSUMER.CREATE.{USAGE.name}.{durable}.>", f"{API}.CONSUMER.MSG.NEXT.{USAGE.name}.{durable}")
+def _hands_off(stream: str, durable: str) -> tuple[str, ...]:
+    """What `_passing` on a stream must not be used for: somebody's durable."""
+    return (f"{API}.CONSUMER.CREATE.{stream}.{durable}.>", f"{API}.CONSUMER.MSG.NEXT.{stream}.{durable}")
 
 
 EDGE: Final = NatsUser(
@@ -136,7 +140,9 @@ CONSOLE: Final = NatsUser(
         wallets.RECEIPT_GET,
         wallets.USAGE_EXPORT,
         wallets.KEY_SPEND,
-        *_info(USAGE.name, IDENTITY.name),
+        "deposits.rpc.v1.>",
+        *_info(USAGE.name, IDENTITY.name, DEPOSITS.name),
+        *_durable(DEPOSITS.name, CONSOLE_DEPOSITS_DURABLE),
         *_mirror(KEYS),
         *_mirror(CATALOG),
         _last(KEYS, "*"),
@@ -145,7 +151,29 @@ CONSOLE: Final = NatsUser(
         *_durable(USAGE.name, CONSOLE_DURABLE),
         *_passing(USAGE.name, USAGE.subjects[0]),
     ),
-    never_publish=_hands_off(BILLING_DURABLE),
+    subscribe=DEPOSITS.subjects,
+    never_publish=_hands_off(USAGE.name, BILLING_DURABLE),
+)
+
+ADMIN: Final = NatsUser(
+    name="admin",
+    purpose="people and backups: everything in the product's account. Given to no service",
+    publish=(">",),
+    subscribe=(">",),
+)
+
+DEPOSITS_USER: Final = NatsUser(
+    name="deposits",
+    purpose="deposits and recharge orders; serves addresses and records; hears what billing has booked",
+    publish=(
+        *DEPOSITS.subjects,
+        wallets.DEPOSITS_BOOKED,
+        f"{CONSOLE.inbox}.>",
+        f"{ADMIN.inbox}.>",
+        *_info(DEPOSITS.name, BILLING.name),
+        *_durable(BILLING.name, DEPOSITS_BOOKED_DURABLE),
+    ),
+    subscribe=("deposits.rpc.v1.>", "$SRV.>"),
 )
 
 DEPLOY: Final = NatsUser(
@@ -166,14 +194,13 @@ EVENTS: Final = NatsUser(
         for spec in EVENT_STREAMS
         for subject in (*_info(spec.name), *(s for listens in spec.subjects for s in _passing(spec.name, listens)))
     ),
-    never_publish=(*_hands_off(BILLING_DURABLE), *_hands_off(CONSOLE_DURABLE)),
-)
-
-ADMIN: Final = NatsUser(
-    name="admin",
-    purpose="people and backups: everything in the product's account. Given to no service",
-    publish=(">",),
-    subscribe=(">",),
+    never_publish=(
+        *_hands_off(USAGE.name, BILLING_DURABLE),
+        *_hands_off(USAGE.name, CONSOLE_DURABLE),
+        *_hands_off(DEPOSITS.name, BILLING_DEPOSITS_DURABLE),
+        *_hands_off(DEPOSITS.name, CONSOLE_DEPOSITS_DURABLE),
+        *_hands_off(BILLING.name, DEPOSITS_BOOKED_DURABLE),
+    ),
 )
 
 BILLING_USER: Final = NatsUser(
@@ -185,15 +212,16 @@ BILLING_USER: Final = NatsUser(
         RECALL_SUBJECT,
         # Answers to those who may ask. A list instead of `allow_responses`: that would let it answer whatever it overhears, and the
         # server would remember every delivered message for it.
-        *(f"{user.inbox}.>" for user in (EDGE, CONSOLE, ADMIN)),
-        *_info(USAGE.name, BILLING.name, CATALOG.stream),
+        *(f"{user.inbox}.>" for user in (EDGE, CONSOLE, DEPOSITS_USER, ADMIN)),
+        *_info(USAGE.name, BILLING.name, DEPOSITS.name, CATALOG.stream),
         _last(CATALOG, "price.*"),
         *_passing(CATALOG.stream, CATALOG.subject("price.*")),
         f"{API}.STREAM.PURGE.{USAGE.name}",
         *_durable(USAGE.name, BILLING_DURABLE),
+        *_durable(DEPOSITS.name, BILLING_DEPOSITS_DURABLE),
         f"{API}.CONSUMER.INFO.{USAGE.name}.{CONSOLE_DURABLE}",
     ),
     subscribe=("billing.rpc.v1.>", f"{RECALL_REPLIES}.*", "$SRV.>"),
 )
 
-USERS: Final = (EDGE, BILLING_USER, CONSOLE, DEPLOY, EVENTS, ADMIN)
+USERS: Final = (EDGE, BILLING_USER, CONSOLE, DEPOSITS_USER, DEPLOY, EVENTS, ADMIN)

@@ -62,6 +62,14 @@ IDENTITY: Final = StreamSpec(
     discard="old",
     description="account and key events",
 )
+DEPOSITS: Final = StreamSpec(
+    name="DEPOSITS",
+    subjects=("deposits.v1.*.*",),
+    max_bytes=256 * MIB,
+    max_age_s=90 * DAY_S,
+    discard="old",
+    description="deposits from detection to credit, and recharge orders; what billing has not booked is published again",
+)
 RESPONSES: Final = StreamSpec(
     name="responses",
     subjects=("responses.v1.idempotent.>",),
@@ -79,7 +87,7 @@ RESPONSES_CACHE: Final = StreamSpec(
     messages_per_subject=1,
     description="the edges' response cache, in chunks; apart from idempotent replies, so that it never pushes one out",
 )
-STREAMS: Final = (USAGE, BILLING, IDENTITY, RESPONSES, RESPONSES_CACHE)
+STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS, RESPONSES, RESPONSES_CACHE)
 
 KEYS: Final = BucketSpec(name="keys", history=1, max_bytes=256 * MIB, description="key hash -> key record")
 CATALOG: Final = BucketSpec(
@@ -93,6 +101,11 @@ BUCKETS: Final = (KEYS, CATALOG, IDEMPOTENCY)
 BILLING_DURABLE: Final = "billing"
 CONSOLE_DURABLE: Final = "console-usage"
 """The two durables of the house on USAGE."""
+BILLING_DEPOSITS_DURABLE: Final = "billing-deposits"
+CONSOLE_DEPOSITS_DURABLE: Final = "console-deposits"
+"""The two on DEPOSITS: what billing books, and what customers' webhooks tell of."""
+DEPOSITS_BOOKED_DURABLE: Final = "deposits-booked"
+"""On BILLING: what billing has booked."""
 
 RECALL_SUBJECT: Final = "billing.recall.v1"
 """Core NATS: billing asks every edge to give back what is not reserved; edges answer to the reply subject."""
@@ -111,6 +124,11 @@ def billing_subject(event: str, account_id: str) -> str:
 
 def identity_subject(event: str, account_id: str) -> str:
     return f"identity.v1.{event}.{account_id}"
+
+
+def deposits_subject(event: str, account_id: str) -> str:
+    """`event` is the short name, such as `deposit_confirmed`; what is nobody's uses the account `house`."""
+    return f"deposits.v1.{event}.{account_id}"
 
 
 def kv_token(text: str) -> str:

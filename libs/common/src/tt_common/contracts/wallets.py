@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tt_common.contracts.deposit_events import Entry as DepositEntry
 from tt_common.contracts.events import UsageEvent
 from tt_common.rating import Line, LongContextTier, Price, Rates, ServiceTier
 
@@ -23,6 +24,7 @@ PRICE_LIST = "billing.rpc.v1.prices.list"
 RECEIPT_GET = "billing.rpc.v1.receipts.get"
 USAGE_EXPORT = "billing.rpc.v1.usage.export"
 KEY_SPEND = "billing.rpc.v1.keys.spend"
+DEPOSITS_BOOKED = "billing.rpc.v1.deposits.booked"
 
 
 class AdjustWallet(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,3 +200,27 @@ class KeySpend(msgspec.Struct, frozen=True, kw_only=True):
 
 class KeySpendList(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[KeySpend, ...]
+
+
+class ListBookedDeposits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger has of deposits, in ledger order; `after` is the last `seq` read."""
+
+    after: int = 0
+    limit: int = 1000
+
+
+class BookedDeposit(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a deposit in the ledger."""
+
+    seq: int
+    deposit_id: str
+    entry: DepositEntry
+    account_id: str
+    amount_nanousd: int
+    transaction_id: str
+    booked_at_ms: int
+
+
+class BookedDepositPage(msgspec.Struct, frozen=True, kw_only=True):
+    deposits: tuple[BookedDeposit, ...]
+    next_after: int | None

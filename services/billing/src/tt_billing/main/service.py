@@ -21,7 +21,6 @@ from tt_billing.api import rpc
 from tt_billing.clients.edges import EdgeRecaller
 from tt_billing.clients.price_bucket import read_price_records
 from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_EVERY_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, UsageHandler
-from tt_billing.crash_points import crash_check
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
 from tt_billing.jobs.measure import Measuring
@@ -41,6 +40,7 @@ from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
 from tt_common.contracts.streams import BILLING, CATALOG, USAGE
+from tt_common.crash_points import crash_check
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
 from tt_common.db.rows import run

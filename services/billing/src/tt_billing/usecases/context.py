@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tt_billing.crash_points import CrashCheck
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.ports import Database
 from tt_common.clock import monotonic_s, now_ms
+from tt_common.crash_points import CrashCheck
 
 
 @dataclass(frozen=True)

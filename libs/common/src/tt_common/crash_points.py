@@ -1,6 +1,6 @@
 """Named points at which fault tests make the process die, as a crash would: no cleanup, exit status 137.
 
-Off unless BILLING_CRASH_AT names a point. Never does anything else.
+Off unless a service's <SERVICE>_CRASH_AT names a point. Never does anything else.
 """
 
 import os

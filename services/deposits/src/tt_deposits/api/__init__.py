@@ -1,0 +1,1 @@
+"""What comes in by RPC: decode, call one use case, encode."""

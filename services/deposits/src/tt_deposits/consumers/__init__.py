@@ -1,0 +1,1 @@
+"""What comes in by event: decode, call one use case, ack, nak or term."""

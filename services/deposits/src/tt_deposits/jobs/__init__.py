@@ -1,0 +1,1 @@
+"""Timers, the scanner, relays, sweepers."""
