@@ -16,7 +16,15 @@ from tt_sandbox.stack import Stack, StartError
 from tt_sandbox.stack.ports import pick_free
 from tt_sandbox.stack.process import read_pid_file
 
-PORT_VARIABLES = ("EDGE_PORT", "CONSOLE_PORT", "BILLING_PORT", "SANDBOX_PORT", "NATS_PORT", "POSTGRES_PORT")
+PORT_VARIABLES = (
+    "EDGE_PORT",
+    "CONSOLE_PORT",
+    "BILLING_PORT",
+    "SANDBOX_PORT",
+    "CHAIN_PORT",
+    "NATS_PORT",
+    "POSTGRES_PORT",
+)
 UP_TIMEOUT_S = 90
 
 
@@ -115,7 +123,7 @@ def test_detached_stack_is_reported_keeps_its_key_and_stops(command_line: Comman
     assert (command_line.data_dir / "secrets.json").stat().st_mode & 0o777 == 0o600
     status = command_line.run("status")
     assert status.returncode == 0
-    assert status.stdout.count("running") == 7
+    assert status.stdout.count("running") == 8
     assert "already runs" in command_line.run("up").stdout
 
     down = command_line.run("down")

@@ -1,1 +1,1 @@
-"""What a machine without real providers runs: embedded engines, the stack's supervisor and a sandbox provider."""
+"""What a machine without real providers runs: embedded engines, the stack's supervisor, a sandbox provider and a sandbox chain."""

@@ -30,6 +30,7 @@ PORT_USERS = {
     "console": "the console API",
     "billing": "billing",
     "sandbox": "the sandbox provider",
+    "chain": "the sandbox chain",
     "nats": "NATS",
     "postgres": "PostgreSQL",
 }

@@ -45,6 +45,11 @@ class DataFolder:
         return self.root / "edge-journal"
 
     @property
+    def chain(self) -> Path:
+        """What the sandbox chain remembers."""
+        return self.root / "chain"
+
+    @property
     def demo_key(self) -> Path:
         return self.root / "demo-key"
 
@@ -63,7 +68,7 @@ class DataFolder:
     def create(self) -> None:
         """Makes the folders, for the owner's eyes only. Idempotent."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.logs, self.run, self.postgres, self.nats, self.edge_journal):
+        for folder in (self.logs, self.run, self.postgres, self.nats, self.edge_journal, self.chain):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def passwords(self) -> dict[str, str]:
@@ -85,7 +90,7 @@ class DataFolder:
 
     def delete(self) -> None:
         """Deletes all data; the root only if nothing else is in it."""
-        for folder in (self.postgres, self.nats, self.edge_journal, self.logs, self.run):
+        for folder in (self.postgres, self.nats, self.edge_journal, self.chain, self.logs, self.run):
             shutil.rmtree(folder, ignore_errors=True)
         self.secrets.unlink(missing_ok=True)
         self.demo_key.unlink(missing_ok=True)

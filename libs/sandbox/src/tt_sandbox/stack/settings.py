@@ -17,6 +17,7 @@ class Ports:
     console: int = 0
     billing: int = 0
     sandbox: int = 0
+    chain: int = 0
     nats: int = 0
     postgres: int = 0
 
@@ -33,6 +34,7 @@ class StackSettings(BaseSettings):
     console_port: int = Field(default=8081, ge=1, le=65535)
     billing_port: int = Field(default=8082, ge=1, le=65535)
     sandbox_port: int = Field(default=8090, ge=1, le=65535)
+    chain_port: int = Field(default=8091, ge=1, le=65535)
     nats_port: int = Field(default=42220, ge=1, le=65535)
     postgres_port: int = Field(default=54320, ge=1, le=65535)
 
@@ -44,6 +46,7 @@ class StackSettings(BaseSettings):
             console=self.console_port,
             billing=self.billing_port,
             sandbox=self.sandbox_port,
+            chain=self.chain_port,
             nats=self.nats_port,
             postgres=self.postgres_port,
         )

@@ -1,4 +1,4 @@
-"""The whole product on one machine: PostgreSQL, NATS, sandbox provider, billing, edges and console API.
+"""The whole product on one machine: PostgreSQL, NATS, sandbox provider and chain, billing, edges and console API.
 
 `make up` and the tests start the same thing through this class. Invariant: a start that fails leaves nothing running.
 Never restarts anything by itself (the supervisor of `make up` does).
@@ -27,7 +27,17 @@ STEP_TIMEOUT_S = 120.0
 LOGIN_PREFIX = "demo account:"
 # The services that own a database, by the name in roles, variables and modules.
 DATABASE_OWNERS = ("billing", "console")
-MODULES = {"billing": "tt_billing", "console": "tt_console", "edge": "tt_edge", "sandbox": "tt_sandbox.provider"}
+MODULES = {
+    "billing": "tt_billing",
+    "console": "tt_console",
+    "edge": "tt_edge",
+    "sandbox": "tt_sandbox.provider",
+    "chain": "tt_sandbox.chain",
+}
+# What stands for the world outside, and gets no secret of ours.
+SANDBOXES = ("sandbox", "chain")
+# A deposit is solid after 18 more blocks: in some twenty seconds instead of a minute.
+CHAIN_BLOCK_S = "1"
 
 
 class Stack:
@@ -69,6 +79,7 @@ class Stack:
         self._demo_key: str | None = None
         sandbox = self._add("sandbox", "sandbox", [], self._ports.sandbox)
         self.provider_url = f"{sandbox.url}/v1"
+        self._add("chain", "chain", [], self._ports.chain)
         self._add("billing", "billing", ["serve"], self._ports.billing)
         self.edges = [self._add(f"edge-{i}", "edge", [], 0 if i else self._ports.edge) for i in range(edges)]
         self._add("console", "console", ["serve"], self._ports.console)
@@ -109,8 +120,13 @@ class Stack:
         """The sandbox provider's root, where /sandbox/calls and /sandbox/faults are; `provider_url` ends in /v1."""
         return self.service("sandbox").url
 
+    @property
+    def chain_url(self) -> str:
+        """The sandbox chain's root: nodes below /nodes/a, /nodes/b and /nodes/c, the tests' own door below /sandbox."""
+        return self.service("chain").url
+
     def service(self, name: str) -> Service:
-        """A service by name: "sandbox", "billing", "edge-0", … or "console". Raises KeyError."""
+        """A service by name: "sandbox", "chain", "billing", "edge-0", … or "console". Raises KeyError."""
         return self._services[name]
 
     def database_url(self, owner: str, role: str = "app") -> str:
@@ -124,15 +140,11 @@ class Stack:
             self.deploy_streams()
             for owner in DATABASE_OWNERS:
                 self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
-            self._start_service("sandbox")
-            self._start_service("billing")
+            self._start_services(*SANDBOXES)
+            self._start_services("billing")
             catalog = ("seed", "--catalog", "config/catalog.json")
             self._step(MODULES["console"], "console-seed", *catalog, env=self.service_env("console"))
-            for service in [*self.edges, self.service("console")]:
-                service.launch()
-            for service in [*self.edges, self.service("console")]:
-                service.wait_ready()
-                self._say(f"{service.name:<10} ready on {HOST}:{service.port}")
+            self._start_services(*(edge.name for edge in self.edges), "console")
         except BaseException:
             self.stop()
             raise
@@ -161,7 +173,7 @@ class Stack:
         """Stops everything, edges first and PostgreSQL last, in bounded time. Idempotent."""
         for edge in self.edges:
             edge.process.ask_to_stop()
-        for service in [*self.edges, *(self.service(name) for name in ("console", "billing", "sandbox"))]:
+        for service in [*self.edges, *(self.service(name) for name in ("console", "billing", *SANDBOXES))]:
             service.stop()
         self.nats.stop()
         self.postgres.stop()
@@ -195,7 +207,7 @@ class Stack:
         env = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
         if kind in DATABASE_OWNERS:
             env[f"{kind.upper()}_DATABASE_URL"] = self.database_url(kind)
-        if kind != "sandbox":
+        if kind not in SANDBOXES:
             env[f"{kind.upper()}_NATS_URL"] = self.nats.user_url(kind)
             # The seed writes this address into the catalog, the edge reads the key by reference.
             env["SANDBOX_BASE_URL"] = self.provider_url
@@ -203,6 +215,8 @@ class Stack:
             env["SANDBOX_API_KEY"] = SANDBOX_KEY
         if kind == "edge" and name is not None:
             env["EDGE_JOURNAL_DIR"] = str(self.folder.edge_journal / name)
+        if kind == "chain":
+            env |= {"CHAIN_FILE": str(self.folder.chain / "chain.sqlite"), "CHAIN_BLOCK_S": CHAIN_BLOCK_S}
         if kind == "console":
             env["CONSOLE_EDGE_BASE_URL"] = self.edges[0].url
         for key in (kind, name):
@@ -227,10 +241,12 @@ class Stack:
         self._services[name] = service
         return service
 
-    def _start_service(self, name: str) -> None:
-        service = self.service(name)
-        service.start()
-        self._say(f"{name:<10} ready on {HOST}:{service.port}")
+    def _start_services(self, *names: str) -> None:
+        for name in names:
+            self.service(name).launch()
+        for name in names:
+            self.service(name).wait_ready()
+            self._say(f"{name:<10} ready on {HOST}:{self.service(name).port}")
 
     def _step(self, module: str, name: str, *arguments: str, env: Mapping[str, str]) -> None:
         """Runs a one-shot command to its end. Raises StartError with its log."""

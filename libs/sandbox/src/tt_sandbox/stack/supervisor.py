@@ -19,12 +19,13 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 30.0
 # A process that ran this long before it died starts again without a longer pause.
 STABLE_S = 60.0
-STOP_ORDER = ("edge", "console", "billing", "sandbox", "nats", "postgres")
+STOP_ORDER = ("edge", "console", "billing", "sandbox", "chain", "nats", "postgres")
 SOURCES = {
     "edge": ("libs/common/src", "services/edge/src"),
     "billing": ("libs/common/src", "services/billing/src"),
     "console": ("libs/common/src", "services/console-api/src"),
     "sandbox": ("libs/sandbox/src/tt_sandbox/provider",),
+    "chain": ("libs/common/src", "libs/sandbox/src/tt_sandbox/chain"),
 }
 
 
