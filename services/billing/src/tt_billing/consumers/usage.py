@@ -15,8 +15,8 @@ from tt_common.telemetry.consuming import UsageMeter
 DURABLE = BILLING_DURABLE
 BATCH_MAX = 1000
 BATCHES_IN_FLIGHT = 2
-BATCH_EVERY_S = 0.05
-"""A transaction costs as much as a hundred events, so they gather. An event after a pause doesn't wait."""
+BATCH_EVERY_S = 0.2
+"""A transaction costs as much as a hundred events, so they gather. An event after a pause doesn't wait, nor does a backlog."""
 ACK_WAIT_S = 5.0
 
 
