@@ -1,4 +1,4 @@
-# One image a service: docker build --target edge -t tokentally-edge .   (or billing, console-api, sandbox)
+# One image a service: docker build --target edge -t tokentally-edge .   (or billing, deposits, console-api, sandbox)
 # All share the layer with the locked requirements. Nothing is compiled: wheels only, and no compiler in any stage.
 ARG PYTHON_IMAGE=python:3.13-slim
 
@@ -21,7 +21,8 @@ FROM ${PYTHON_IMAGE} AS base
 # Volumes that are mounted empty on these folders take over their owner.
 RUN groupadd --gid 10001 tokentally \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tokentally \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/tokentally /var/lib/tokentally/edge /var/lib/tokentally/uploads /var/lib/tokentally/teams /var/lib/tokentally/nats
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/tokentally /var/lib/tokentally/edge /var/lib/tokentally/uploads /var/lib/tokentally/teams /var/lib/tokentally/nats \
+    /var/lib/tokentally/chain
 COPY --from=requirements /opt/venv /opt/venv
 COPY --from=code /app/libs/common/src /app/libs/common/src
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app/libs/common/src PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TT_LOG_FORMAT=json
@@ -31,6 +32,7 @@ USER 10001:10001
 FROM base AS sandbox
 COPY --from=code /app/libs/sandbox/src/tt_sandbox/__init__.py /app/libs/sandbox/src/tt_sandbox/
 COPY --from=code /app/libs/sandbox/src/tt_sandbox/provider /app/libs/sandbox/src/tt_sandbox/provider
+COPY --from=code /app/libs/sandbox/src/tt_sandbox/chain /app/libs/sandbox/src/tt_sandbox/chain
 ENV PYTHONPATH=/app/libs/common/src:/app/libs/sandbox/src SANDBOX_HOST=0.0.0.0
 EXPOSE 8090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "tt_common.web.probe", "8090"]
@@ -42,6 +44,13 @@ ENV PYTHONPATH=/app/libs/common/src:/app/services/billing/src BILLING_HOST=0.0.0
 EXPOSE 8082
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "tt_common.web.probe", "8082"]
 CMD ["python", "-m", "tt_billing", "serve"]
+
+FROM base AS deposits
+COPY --from=code /app/services/deposits /app/services/deposits
+ENV PYTHONPATH=/app/libs/common/src:/app/services/deposits/src DEPOSITS_HOST=0.0.0.0
+EXPOSE 8083
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "tt_common.web.probe", "8083"]
+CMD ["python", "-m", "tt_deposits", "serve"]
 
 FROM base AS console-api
 COPY --from=code /app/config /app/config

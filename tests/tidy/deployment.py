@@ -36,7 +36,7 @@ def required_variables(service: str) -> set[str]:
 def unknown_variables(used: set[str]) -> set[str]:
     """Variables that look like a service's and are not."""
     known = READ_BY_COMMANDS.union(*(settings_variables(service) for service in SERVICES))
-    return {name for name in used if re.match(r"(EDGE|BILLING|CONSOLE)_", name)} - known
+    return {name for name in used if re.match(r"(EDGE|BILLING|DEPOSITS|CONSOLE)_", name)} - known
 
 
 def dockerfile_targets() -> dict[str, str]:

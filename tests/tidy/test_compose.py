@@ -20,6 +20,7 @@ from tests.tidy.deployment import (
 from tests.tidy.project import ROOT, text
 from tt_common.contracts.nats_users import USERS
 from tt_common.nats_accounts import password_variable
+from tt_deposits.settings import Settings as DepositsSettings
 from tt_edge.settings import Settings as EdgeSettings
 
 IMAGE: Final = re.compile(r"tokentally-([a-z-]+):")
@@ -42,7 +43,7 @@ def test_a_service_gets_what_it_needs_and_nothing_that_it_does_not_know(service:
 
 def test_every_variable_of_a_service_exists_in_its_settings() -> None:
     used = {name for container in CONTAINERS.values() for name in _variables(container)}
-    in_images = set(re.findall(r"\b((?:EDGE|BILLING|CONSOLE)_[A-Z_]+)=", text(ROOT / "Dockerfile")))
+    in_images = set(re.findall(r"\b((?:EDGE|BILLING|DEPOSITS|CONSOLE)_[A-Z_]+)=", text(ROOT / "Dockerfile")))
 
     assert unknown_variables(used | in_images) == set()
 
@@ -57,7 +58,7 @@ def test_only_steps_get_the_owners_of_databases_and_the_superuser() -> None:
         )
     }
 
-    assert privileged == {"databases", "billing-migrate", "console-migrate", "postgres"}
+    assert privileged == {"databases", "billing-migrate", "deposits-migrate", "console-migrate", "postgres"}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -141,6 +142,29 @@ def test_make_env_writes_every_password_that_compose_asks_for_and_no_other(tmp_p
     assert all(re.fullmatch(r"p[0-9a-f]{48}", value) for value in passwords.values())
     assert path.stat().st_mode & 0o777 == 0o600
     assert subprocess.run(command, check=False, capture_output=True).returncode != 0, "it must not overwrite"
+
+
+def test_deposits_run_with_the_sandbox_or_when_asked_for_and_make_env_writes_all_that_the_sandbox_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given what compose passes on, with nothing but what make env wrote
+    subprocess.run(
+        [str(ROOT / "deploy" / "compose" / "make-env"), str(tmp_path / "env")], check=True, capture_output=True
+    )
+    written = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if line[0] != "#")
+    for name, value in CONTAINERS["deposits"]["environment"].items():
+        given = re.fullmatch(r"\$\{(\w+):-(.*)\}", value)
+        monkeypatch.setenv(name, value if given is None else written.get(given[1], given[2]))
+
+    # then its settings take it, and the nodes are the container's
+    settings = DepositsSettings()  # pyright: ignore[reportCallIssue]
+    assert settings.network == "sandbox" and settings.xpub.startswith("xpub")
+    port = CONTAINERS["chain"]["healthcheck"]["test"][-1]
+    assert {node.url.rpartition("/nodes/")[0] for node in settings.nodes} == {f"http://chain:{port}"}
+    for name in ("deposits", "deposits-migrate"):
+        assert CONTAINERS[name]["profiles"] == ["sandbox", "deposits"]
+    assert CONTAINERS["chain"]["profiles"] == ["sandbox"]
+    assert "DEPOSITS_XPUB: ${DEPOSITS_XPUB:-}" in text(COMPOSE), "a test key is nobody's default"
 
 
 def test_no_password_has_a_default() -> None:
