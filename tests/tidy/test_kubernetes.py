@@ -55,7 +55,7 @@ def test_every_kustomization_lists_what_is_there() -> None:
 
 
 def test_every_service_and_every_step_is_there() -> None:
-    assert set(WORKLOADS) == {*SERVICES, "deploy", "billing-migrate", "console-migrate"}
+    assert set(WORKLOADS) == {*SERVICES, "deploy", "billing-migrate", "deposits-migrate", "console-migrate"}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -141,7 +141,7 @@ def test_owners_of_databases_are_for_the_steps() -> None:
         if any("owner" in source.get("secretRef", {}).get("name", "") for source in _container(name)["envFrom"])
     }
 
-    assert with_owner == {"billing-migrate", "console-migrate"}
+    assert with_owner == {"billing-migrate", "deposits-migrate", "console-migrate"}
 
 
 def test_scrape_jobs_are_named_as_the_alert_rules_name_them() -> None:
