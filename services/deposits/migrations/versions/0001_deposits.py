@@ -107,9 +107,10 @@ CREATE TABLE deposits (
     block_id bytea NOT NULL,
     block_time_ms bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('confirming', 'crediting', 'credited', 'below_minimum', 'under_review', 'suspense', 'orphaned')),
-    -- What billing was last asked to book, and when: asked again until it answers.
+    -- What billing was last asked to book, when, and how often: asked again until it answers.
     entry text NOT NULL DEFAULT '' CHECK (entry IN ('', 'credit', 'suspend', 'assign')),
     asked_at_ms bigint,
+    asked_times integer NOT NULL DEFAULT 0,
     booked boolean NOT NULL DEFAULT false,
     held_reason text NOT NULL DEFAULT '',
     actor text NOT NULL DEFAULT '',

@@ -66,6 +66,7 @@ class Deposit(msgspec.Struct, kw_only=True):
     entry: Entry | Literal[""] = ""
     """What billing is asked to book; asked again until it answers."""
     asked_at_ms: int | None = None
+    asked_times: int = 0
     booked: bool = False
     held_reason: HeldReason | Literal[""] = ""
     actor: str = ""
