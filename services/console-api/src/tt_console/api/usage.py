@@ -1,7 +1,5 @@
 """What the account used: calls, hourly and daily sums, CSV. Read from the usage read model, seconds behind the calls."""
 
-import csv
-import io
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -17,6 +15,7 @@ from tt_common.contracts.events import Outcome
 from tt_common.errors import DomainError
 from tt_common.money import format_usd
 from tt_console.api.context import Context, ContextDep
+from tt_console.api.csv_text import csv_header, csv_response, csv_rows
 from tt_console.api.pages import PAGE_DEFAULT, Cursor, From, Limit, Page, To, cut, time_text, timed_cursor, to_ms
 from tt_console.api.session import SessionDep
 from tt_console.domain.usage import DAY_MS, UsageRow
@@ -117,8 +116,7 @@ async def get_usage_csv(
 ) -> StreamingResponse:
     """The same calls as CSV, newest first, at most a million."""
     wanted = _filter(session.user.account_id, from_, to, key_id, model, outcome)
-    headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-    return StreamingResponse(_csv_lines(context, wanted), media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_response(_csv_lines(context, wanted), "usage.csv")
 
 
 @router.get("/usage/hourly")
@@ -175,15 +173,12 @@ async def _csv_lines(context: Context, wanted: UsageFilter) -> AsyncIterator[str
     """Page by page, so that no transaction stays open while a slow client reads."""
     columns = [*CallOut.model_fields]
     columns.remove("object")
-    yield ",".join(columns) + "\r\n"
+    yield csv_header(columns)
     before: tuple[int, UUID] | None = None
     for _ in range(CSV_ROWS_MAX // CSV_PAGE):
         async with context.database.reading() as connection:
             rows = await list_usage(connection, wanted, CSV_PAGE, before)
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, columns, extrasaction="ignore")
-        writer.writerows(_call_out(row).model_dump() for row in rows)
-        yield buffer.getvalue()
+        yield csv_rows(columns, (_call_out(row).model_dump() for row in rows))
         if len(rows) < CSV_PAGE:
             return
         before = (rows[-1].started_at_ms, rows[-1].event_id)
