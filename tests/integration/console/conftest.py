@@ -1,4 +1,4 @@
-"""One PostgreSQL, one NATS, one serving console-api for the session; billing is a fake on the real bus."""
+"""One PostgreSQL, one NATS, one serving console-api for the session; billing and deposits are fakes on the real bus."""
 
 import asyncio
 import contextlib
@@ -25,6 +25,7 @@ import pytest
 from nats.aio.client import Client
 
 from tests.integration.console.fake_billing import FakeBilling
+from tests.integration.console.fake_deposits import FakeDeposits
 from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
 from tt_common.contracts.records import KeyRecord
@@ -86,6 +87,7 @@ class Deployment:
     env: dict[str, str]
     bus: Bus
     billing: FakeBilling
+    deposits: FakeDeposits
     app_url: str
     owner_url: str
     superuser_url: str
@@ -197,6 +199,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         bus.run(deploy(bus.js))
         billing = FakeBilling(bus.nc)
         bus.run(billing.start())
+        deposits = FakeDeposits(bus.nc, bus.js)
+        bus.run(deposits.start())
         port = pick_free()
         env = _environment(postgres, nats_server, port)
         deployed = Deployment(
@@ -204,6 +208,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             env=env,
             bus=bus,
             billing=billing,
+            deposits=deposits,
             app_url=env["CONSOLE_DATABASE_URL"],
             owner_url=env["CONSOLE_OWNER_DATABASE_URL"],
             superuser_url=postgres.superuser_url(),

@@ -50,6 +50,16 @@ ACCESS: Final[dict[str, str]] = {
     "GET /usage.csv": SIGNED_IN,
     "GET /usage/hourly": SIGNED_IN,
     "GET /usage/daily": SIGNED_IN,
+    "GET /deposits/address": SIGNED_IN,
+    "GET /deposits/address/qr.svg": SIGNED_IN,
+    "GET /deposits/status": SIGNED_IN,
+    "GET /deposits/orders": SIGNED_IN,
+    "POST /deposits/orders": SIGNED_IN,
+    "GET /deposits/orders/{order_id}": OWN,
+    "POST /deposits/orders/{order_id}/cancel": OWN,
+    "GET /deposits/records": SIGNED_IN,
+    "GET /deposits/records.csv": SIGNED_IN,
+    "GET /deposits/records/{deposit_id}": OWN,
     "GET /operator/accounts": OPERATOR,
     "GET /operator/accounts/{account_id}": OPERATOR,
     "POST /operator/accounts/{account_id}/adjustments": OPERATOR,
@@ -65,6 +75,18 @@ ACCESS: Final[dict[str, str]] = {
     "DELETE /operator/providers/{provider_id}": OPERATOR,
     "GET /operator/prices": OPERATOR,
     "POST /operator/prices": OPERATOR,
+    "GET /operator/deposits/records": OPERATOR,
+    "GET /operator/deposits/records/{deposit_id}": OPERATOR,
+    "POST /operator/deposits/records/{deposit_id}/release": OPERATOR,
+    "POST /operator/deposits/records/{deposit_id}/refuse": OPERATOR,
+    "POST /operator/deposits/records/{deposit_id}/assign": OPERATOR,
+    "GET /operator/deposits/reconciliation": OPERATOR,
+    "POST /operator/deposits/reconciliation": OPERATOR,
+    "GET /operator/deposits/scanner": OPERATOR,
+    "POST /operator/deposits/scanner/resume": OPERATOR,
+    "POST /operator/deposits/scanner/rescans": OPERATOR,
+    "GET /operator/deposits/sweep": OPERATOR,
+    "GET /operator/deposits/sweep.csv": OPERATOR,
 }
 GUARDED: Final = [route for route, access in ACCESS.items() if access != PUBLIC]
 CHANGING: Final = [route for route in GUARDED if not route.startswith("GET ")]
@@ -75,6 +97,12 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "POST /operator/accounts/{account_id}/adjustments": {"amount_usd": "100", "reason": "for me"},
     "PUT /operator/accounts/{account_id}/wallet": {"overdraft_usd": "100", "low_balance_usd": None},
     "PUT /operator/providers/{provider_id}": {"base_url": "https://provider.example/v1"},
+    "POST /deposits/orders": {"amount_usdt": "10"},
+    "POST /operator/deposits/records/{deposit_id}/release": {"reason": "mine"},
+    "POST /operator/deposits/records/{deposit_id}/refuse": {"reason": "not mine"},
+    "POST /operator/deposits/records/{deposit_id}/assign": {"reason": "mine", "account_id": "acc_1"},
+    "POST /operator/deposits/scanner/resume": {"reason": "go on"},
+    "POST /operator/deposits/scanner/rescans": {"reason": "again", "from_height": 1, "to_height": 2},
     "POST /operator/prices": {"model": "gpt-4o-mini", "usd_per_million_tokens": {"input": "0", "output": "0"}},
 }
 
@@ -95,6 +123,8 @@ def ids_of(browser: Browser, key_id: str = "key_1") -> dict[str, str]:
         "request_id": "0192f0c4-7a80-7000-8000-000000000000",
         "model_id": "gpt-4o-mini",
         "provider_id": "sandbox",
+        "deposit_id": "dep_1",
+        "order_id": "ord_1",
     }
 
 
@@ -166,6 +196,23 @@ def test_another_customers_id_is_as_good_as_none(
     record = deployment.key_record(key["key"])
     assert record is not None
     assert record.status == "active"
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ACCESS if "{order_id}" in route or "/deposits/records/{" in route]
+)
+def test_another_customers_deposits_are_as_good_as_none(
+    regular: Browser, stranger: Browser, deployment: Deployment, route: str
+) -> None:
+    order = stranger.http.post("/deposits/orders", json={"amount_usdt": "7"}).json()
+    deposit = deployment.deposits.add(stranger.account_id, "under_review")
+    ids = {"order_id": order["id"], "deposit_id": deposit.deposit_id}
+
+    answer = call(regular.http, route, ids)
+
+    assert answer.status_code == (403 if ACCESS[route] == OPERATOR else 404)
+    assert stranger.http.get(f"/deposits/orders/{order['id']}").json()["status"] == "waiting"
+    assert stranger.http.get(f"/deposits/records/{deposit.deposit_id}").json()["state"] == "under_review"
 
 
 def test_filters_by_another_customers_key_find_nothing(regular: Browser, stranger: Browser) -> None:

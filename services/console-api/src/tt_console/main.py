@@ -34,6 +34,7 @@ from tt_common.web.serve import serve
 from tt_console.api.app import create_app
 from tt_console.api.context import Context
 from tt_console.clients.billing import BillingClient
+from tt_console.clients.deposits import DepositsClient
 from tt_console.clients.passwords import Argon2Passwords
 from tt_console.clients.usage_stream import JetStreamUsage
 from tt_console.consumers.usage import UsageConsumer
@@ -153,6 +154,7 @@ async def _serving(app: FastAPI, settings: ConsoleSettings) -> AsyncIterator[Non
         credit=make_credit(settings.credit_name, settings.credits_per_usd),
         database=database,
         billing=BillingClient(nc),
+        deposits=DepositsClient(nc),
         passwords=Argon2Passwords(),
         trusted_proxies=_networks(settings.trusted_proxies),
         provider_networks=_networks(settings.provider_networks),

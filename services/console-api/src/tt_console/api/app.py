@@ -8,7 +8,19 @@ from fastapi import FastAPI
 
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import metrics_router, new_registry
-from tt_console.api import auth, balance, keys, models, operator_accounts, operator_catalog, usage
+from tt_console.api import (
+    auth,
+    balance,
+    deposit_records,
+    deposits,
+    keys,
+    models,
+    operator_accounts,
+    operator_catalog,
+    operator_deposits,
+    operator_scanner,
+    usage,
+)
 from tt_console.api.errors import install_error_shapes
 from tt_console.api.plumbing import RequestScope
 from tt_console.usecases.metrics import ConsoleMetrics
@@ -22,6 +34,10 @@ ROUTERS: Final = (
     usage.router,
     operator_accounts.router,
     operator_catalog.router,
+    deposits.router,
+    deposit_records.router,
+    operator_deposits.router,
+    operator_scanner.router,
 )
 
 

@@ -1,6 +1,6 @@
 """What every request gets: an id, a bound on its body, headers that keep answers out of caches.
 
-Plain ASGI; never reads a body itself.
+Plain ASGI; never reads a body itself, and leaves a Cache-Control that an answer brings.
 """
 
 from typing import Final
@@ -13,8 +13,8 @@ from tt_common.ids import new_id
 from tt_console.usecases.metrics import ConsoleMetrics
 
 BODY_BYTES_MAX: Final = 256 * 1024
+_NO_STORE: Final = (b"cache-control", b"no-store")
 _HEADERS: Final = [
-    (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
@@ -49,8 +49,10 @@ class RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                extra = [(b"x-tt-request-id", request_id.encode()), *_HEADERS]
-                message = {**message, "headers": [*message.get("headers", []), *extra]}
+                headers = [*message.get("headers", []), (b"x-tt-request-id", request_id.encode()), *_HEADERS]
+                if all(name != _NO_STORE[0] for name, _ in headers):
+                    headers.append(_NO_STORE)
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
