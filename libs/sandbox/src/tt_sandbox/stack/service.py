@@ -10,6 +10,8 @@ from tt_sandbox.stack.ports import HOST, is_free
 from tt_sandbox.stack.process import POLL_S, ChildProcess, StartError
 
 READY_TIMEOUT_S = 60.0
+# Workers of a process that was killed hold its port for a moment longer.
+PORT_TIMEOUT_S = 5.0
 
 
 class Service:
@@ -37,11 +39,14 @@ class Service:
         return self.process.env
 
     def launch(self) -> None:
-        """Starts the process without waiting. Raises StartError when the port is taken. Idempotent."""
+        """Starts the process without waiting. Raises StartError when the port is taken, by its own last run for long. Idempotent."""
         if self.process.running:
             return
-        if not is_free(self.port):
-            raise StartError(f"port {self.port} is taken, {self.name} can't start")
+        deadline = time.monotonic() + (0.0 if self.process.exit_code is None else PORT_TIMEOUT_S)
+        while not is_free(self.port):
+            if time.monotonic() >= deadline:
+                raise StartError(f"port {self.port} is taken, {self.name} can't start")
+            time.sleep(POLL_S)
         self.process.start()
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
