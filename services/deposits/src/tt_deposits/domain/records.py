@@ -1,7 +1,7 @@
 """What the service speaks of: blocks, transfers, addresses, deposits. Addresses are their 20 bytes, ids of the chain bytes too."""
 
 import uuid
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -51,6 +51,22 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     address: bytes
     account_id: str | None
     blacklisted: bool
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """The last solid block whose transfers are in the database, and when it was read."""
+
+    block: BlockRef
+    scanned_at_ms: int
+
+
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing is credited: a code, the block, and what was seen."""
+
+    reason: str
+    height: int
+    details: dict[str, Any]
+    halted_at_ms: int
 
 
 class Deposit(msgspec.Struct, kw_only=True):

@@ -1,0 +1,98 @@
+"""What the use cases need of the store and the nodes; both are handed in.
+
+Every method of a Unit raises Unavailable where the database can't do it now; then nothing of the transaction has happened.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from tt_common.contracts.deposits import NodeState
+from tt_deposits.domain.node_answers import Body, Info
+from tt_deposits.domain.records import BlockRef, Cursor, Halt
+
+
+class NodeFailed(Exception):
+    """A node gave no usable answer: unreachable, refused, in-band error, unreadable. `code` is a word for metrics."""
+
+    def __init__(self, node: str, code: str, detail: str = "") -> None:
+        super().__init__(f"{node}: {code}{f': {detail}' if detail else ''}")
+        self.node = node
+        self.code = code
+
+
+class Heads(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest that any node has told: what is confirmed how often is reckoned from this. None: nothing was heard yet."""
+
+    head: BlockRef | None
+    solid: BlockRef | None
+
+
+class Node(Protocol):
+    """One TRON node. Every method raises NodeFailed."""
+
+    @property
+    def name(self) -> str: ...
+    async def newest(self, *, solid: bool) -> Body:
+        """The head, or the newest solid block."""
+        ...
+
+    async def body(self, height: int, *, solid: bool) -> Body | None:
+        """None where the node has no such block (yet)."""
+        ...
+
+    async def infos(self, height: int, *, solid: bool) -> list[Info]:
+        """Empty for an empty block, and for one that the node doesn't know well enough."""
+        ...
+
+    async def usdt_balance(self, contract: bytes, address: bytes) -> int:
+        """balanceOf at the newest solid block, in micro-USDT."""
+        ...
+
+
+class Nodes(Protocol):
+    """The configured nodes, the preferred first."""
+
+    def usable(self) -> Sequence[Node]:
+        """Best first: those that answer before those that don't, those that keep up before those that lag, then as configured."""
+        ...
+
+    def all(self) -> Sequence[Node]: ...
+
+    async def look(self, max_age_s: float) -> None:
+        """Ask every node that was not heard for so long. Never raises."""
+        ...
+
+    async def heads(self, max_age_s: float = 2.0) -> Heads:
+        """From what was heard within `max_age_s`, asking again where nothing was. Never raises."""
+        ...
+
+    def states(self) -> tuple[NodeState, ...]:
+        """As each was last seen; asks nobody."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction. Each method is described where it is written, in the store's module of its noun."""
+
+    async def enqueue_events(self, happened: Sequence[msgspec.Struct]) -> None: ...
+
+    async def pin_xpub(self, network: str, fingerprint: str, now_ms: int) -> tuple[str, str]: ...
+    async def read_cursor(self, network: str) -> Cursor | None: ...
+    async def read_halt(self, network: str) -> Halt | None: ...
+    async def add_halt(self, network: str, halt: Halt) -> bool: ...
+    async def end_halt(self, network: str, actor: str, reason: str, now_ms: int) -> bool: ...
+
+
+class Database(Protocol):
+    """Where transactions come from."""
+
+    def begin(self) -> AbstractAsyncContextManager[Unit]:
+        """A transaction, committed at its end unless something was raised."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Unit]:
+        """A transaction that sees one moment and may take long; for reading."""
+        ...

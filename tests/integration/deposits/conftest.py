@@ -1,0 +1,138 @@
+"""Deposits on a real PostgreSQL, a real NATS and the sandbox chain: servers once a session, a fresh database and streams for every test."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from nats.aio.client import Client
+from psycopg import sql
+
+from tests.support.chain import Chain, chain_process
+from tests.support.nats_log import refusals
+from tt_common.bus.connection import connect
+from tt_common.db.migrations import migrate
+from tt_common.deploy import deploy
+from tt_deposits.main.service import Service
+from tt_deposits.settings import MIGRATIONS_DIR, NodeSettings, Settings
+from tt_sandbox.stack.nats_server import EmbeddedNats
+from tt_sandbox.stack.postgres import EmbeddedPostgres
+
+OWNER, APP, PASSWORD = "tt_deposits_owner", "tt_deposits_app", "test-only"
+TEMPLATE = "tt_deposits_template"
+XPUB = "xpub6DCWphzD1URX6NLY4bzJQoNz3Ja14ueGphAz3c7XdzyfR3hbsv4XybKuXVPSGFiASvcugTyiJrQyw5u33izp6rB1W9fgZM4ugKQJQBcEFo8"
+"""Trezor's test vectors: the mnemonic "all" twelve times, account 0."""
+USDT = 1_000_000
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("deposits-postgres"))
+    server.start()
+    server.create_role(OWNER, PASSWORD)
+    server.create_role(APP, PASSWORD)
+    server.create_database(TEMPLATE, OWNER, may_connect=(APP,))
+    migrate(MIGRATIONS_DIR, server.url(TEMPLATE, OWNER, PASSWORD), server.url(TEMPLATE, APP, PASSWORD))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
+    server = EmbeddedNats(tmp_path_factory.mktemp("deposits-nats"))
+    server.start()
+    yield server
+    server.stop()
+    assert refusals(server) == []
+
+
+@pytest.fixture(scope="session")
+def lasting_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    with chain_process(tmp_path_factory.mktemp("deposits-chain")) as service, Chain(service.url) as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain(lasting_chain: Chain) -> Chain:
+    """Blocks come by command; without the faults of the test before."""
+    lasting_chain.heal()
+    lasting_chain.solidify()
+    return lasting_chain
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a fresh database with the newest schema."""
+    name = f"tt_deposits_{next(_numbers)}"
+    with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
+        parts = [sql.Identifier(part) for part in (name, TEMPLATE, OWNER)]
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*parts))
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+async def nc(nats_server: EmbeddedNats) -> AsyncIterator[Client]:
+    """A connection to a broker with fresh streams."""
+    client = await connect(nats_server.url, "deposits-tests")
+    js = client.jetstream()
+    for stream in await js.streams_info():
+        await js.delete_stream(stream.config.name or "")
+    await deploy(js)
+    yield client
+    await client.close()
+
+
+class Deposits:
+    """A running deposits service and what a test does with it."""
+
+    def __init__(self, settings: Settings, owner_url: str) -> None:
+        self.settings = settings
+        self.owner_url = owner_url
+        self.services: list[Service] = []
+
+    async def start(self, **changes: object) -> Service:
+        """One more process's worth of deposits, in this process."""
+        self.settings = self.settings.model_copy(update=changes)
+        service = Service(self.settings)
+        self.services.append(service)
+        await service.start()
+        return service
+
+    async def stop(self) -> None:
+        while self.services:
+            await self.services.pop().stop()
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """As the owner."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            return cursor.fetchall() if cursor.description else []
+
+
+def deposit_settings(url: str, nats_url: str | None, chain: Chain, nodes: tuple[str, ...] = ("a", "b")) -> Settings:
+    """Of a service on the sandbox chain that looks often."""
+    return Settings(
+        database_url=url,
+        nats_url=nats_url,
+        owner_database_url=None,
+        network="sandbox",
+        xpub=XPUB,
+        nodes=tuple(NodeSettings(name=name, url=chain.node_url(name)) for name in nodes),
+        spare_addresses=3,
+        poll_s=0.05,
+        node_timeout_s=2.0,
+    )
+
+
+@pytest.fixture
+async def idle_deposits(
+    postgres: EmbeddedPostgres, nats_server: EmbeddedNats, database: str, nc: Client, chain: Chain
+) -> AsyncIterator[Deposits]:
+    """Not started yet, for tests with settings of their own."""
+    settings = deposit_settings(postgres.url(database, APP, PASSWORD), nats_server.user_url("deposits"), chain)
+    deposits = Deposits(settings, postgres.url(database, OWNER, PASSWORD))
+    yield deposits
+    await deposits.stop()
