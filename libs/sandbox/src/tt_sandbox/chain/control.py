@@ -57,7 +57,8 @@ def control(ledger: Ledger, board: FaultBoard, nodes: tuple[str, ...]) -> APIRou
         return {"transactions": [_record(entry, head, ledger) for entry in page], "more": len(page) == PAGE_MAX}
 
     @router.post("/blocks")
-    async def blocks(asked: BlocksAsked) -> dict[str, object]:
+    async def blocks(asked: BlocksAsked | None = None) -> dict[str, object]:
+        asked = asked or BlocksAsked()
         try:
             return {"head": ledger.make_blocks(asked.count, asked.transactions, now_ms())}
         except (Refused, TooMuch) as refused:
@@ -94,7 +95,7 @@ def control(ledger: Ledger, board: FaultBoard, nodes: tuple[str, ...]) -> APIRou
 
 
 def _record(entry: Entry, head: int, ledger: Ledger) -> dict[str, object]:
-    """A transaction as it was asked for, and what became of it. `credits` is what it really added to whom, in micro-USDT."""
+    """A transaction as it was asked for, and what became of it. `movements` are what USDT really moved."""
     height = entry.height
     if height is None:
         state = "dropped"

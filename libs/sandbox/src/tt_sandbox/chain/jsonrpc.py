@@ -50,8 +50,10 @@ class Filter:
             asked is None or topic in asked for asked, topic in zip(self.topics, log.topics, strict=False)
         )
 
-    def may_fit_filler(self) -> bool:
-        """False where a topic asks for parties none of whom takes part in unrelated transactions."""
+    def may_fit_filler(self, usdt_contract: bytes) -> bool:
+        """False where only other contracts are asked for, or parties none of whom takes part in unrelated transactions."""
+        if self.addresses is not None and usdt_contract not in self.addresses:
+            return False
         return all(asked is None or any(value[12:] in filler.known() for value in asked) for asked in self.topics[1:3])
 
 
@@ -95,7 +97,7 @@ def error(call_id: Any, refused: RpcError) -> bytes:
 def _logs(asked: Filter, view: View) -> list[dict[str, object]]:
     first, last = asked.first, min(asked.last, view.solid)
     heights = set(view.ledger.scripted_between(first, last))
-    if asked.may_fit_filler():
+    if asked.may_fit_filler(view.ledger.usdt_contract):
         heights |= view.ledger.filled_between(first, last)
     found: list[dict[str, object]] = []
     for height in sorted(heights):

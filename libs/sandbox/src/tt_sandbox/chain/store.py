@@ -90,11 +90,11 @@ class Store:
         return [Row(*row) for row in self._sqlite.execute(query)]
 
     def add_span(self, span: Span, head: int, filled: Filled | None = None) -> None:
-        """Ends the span before, and begins this one; `head` is the last block that is there, unless the span runs and says."""
+        """Ends the span before and begins this one, in the place of one that never had a block; `head` is the last block there is."""
         with self._transaction():
             self._stop(head)
             values = (span.first, span.first_ms, span.step_ms, span.running)
-            self._sqlite.execute("INSERT INTO spans VALUES (?, ?, ?, ?)", values)
+            self._sqlite.execute("INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?)", values)
             if filled is not None:
                 self._sqlite.execute(
                     "INSERT INTO filled VALUES (?, ?, ?)", (filled.first, filled.count, filled.transactions)

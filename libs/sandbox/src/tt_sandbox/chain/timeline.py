@@ -81,6 +81,8 @@ class Timeline:
     def _add(self, span: Span, head: int, filled: Filled | None = None) -> None:
         self._store.add_span(span, head, filled)
         self._stop_running(head)
+        if self._spans and self._spans[-1].first == span.first:
+            self._spans.pop()  # it ended before its first block
         self._spans.append(span)
 
     def _stop_running(self, head: int) -> None:

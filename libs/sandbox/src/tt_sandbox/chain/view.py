@@ -38,7 +38,3 @@ class View:
     def block(self, height: int, solid: bool) -> Block | None:
         """None where this node has no such block (yet)."""
         return self.ledger.block(height, self.twist) if 0 <= height <= self.last(solid) else None
-
-    def holds(self, height: int) -> bool:
-        """False where this node's own block lacks the scripted transactions of the true one."""
-        return height != self.twist.twin_from
