@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.integration.chain.test_transfers import balance, customer
-from tests.support.chain import SOLID_LAG, Chain
+from tests.support.chain import SOLID_LAG, START_HEIGHT, Chain
 from tests.support.waiting import eventually
 from tt_sandbox.chain.node import BUSY
 
@@ -84,6 +84,14 @@ def test_infos_are_those_of_another_block(chain: Chain, height: int) -> None:
     assert told
     assert {info["blockNumber"] for info in told} != {height}
     assert own.isdisjoint(info["id"] for info in told)
+
+
+def test_infos_of_another_block_are_told_of_an_empty_one_too(chain: Chain) -> None:
+    chain.fault("infos_other_block")
+
+    (info,) = chain.ask(INFOS, num=START_HEIGHT - 100)
+
+    assert info["blockNumber"] == START_HEIGHT - 101
 
 
 def test_logs_are_missing_from_infos_and_from_the_search(chain: Chain, height: int) -> None:

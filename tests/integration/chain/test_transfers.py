@@ -263,6 +263,8 @@ def test_destroyed_funds_are_gone_without_a_transfer(chain: Chain) -> None:
         {"to": customer("x"), "amount_sun": 1, "outcome": "REVERT"},
         {"event": "AddedBlackList"},
         {"event": "Pause", "address": customer("x")},
+        {"event": "Pause", "to": customer("x")},
+        {"to": customer("x"), "transfers": [{"to": customer("x"), "amount_micro_usdt": 1}]},
         {"to": customer("x"), "amount_micro_usdt": 1, "colour": "red"},
     ],
 )

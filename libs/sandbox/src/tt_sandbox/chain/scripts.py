@@ -56,12 +56,8 @@ class Script(Strict):
         kinds = [self.transfers, self.amount_sun, self.event, self.amount_micro_usdt if self.event is None else None]
         if sum(kind is not None and kind != () for kind in kinds) != 1:
             raise ValueError("exactly one of amount_micro_usdt, transfers, amount_sun and event is needed")
-        if (
-            (self.amount_sun is not None or self.amount_micro_usdt is not None)
-            and self.event is None
-            and self.to is None
-        ):
-            raise ValueError("`to` is needed")
+        if (self.to is not None) != (self.event is None and not self.transfers):
+            raise ValueError("`to` belongs to amount_micro_usdt and amount_sun, which need it")
         if (self.event in usdt.WITH_ADDRESS) != (self.address is not None):
             raise ValueError("`address` belongs to AddedBlackList, RemovedBlackList, DestroyedBlackFunds and Deprecate")
         if self.amount_sun is not None and self.outcome is not Outcome.SUCCESS:
