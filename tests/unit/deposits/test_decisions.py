@@ -6,7 +6,8 @@ from tests.unit.deposits.samples import LIMIT, NOW_MS, RULES, USDT, address_of, 
 from tt_common.contracts.deposit_events import DepositConfirmed, DepositCredited
 from tt_common.contracts.deposits import Decide
 from tt_common.errors import DomainError
-from tt_deposits.domain.changes import Changes, confirmed_event
+from tt_deposits.domain.booking import confirmed_event
+from tt_deposits.domain.changes import Changes
 from tt_deposits.domain.decisions import decide
 from tt_deposits.domain.records import Deposit
 

@@ -13,7 +13,8 @@ from tt_common.contracts.deposit_events import (
     DepositHeld,
     OrderChanged,
 )
-from tt_deposits.domain.changes import AMOUNT_MICRO_USDT_MAX, Changes
+from tt_deposits.domain.booking import AMOUNT_MICRO_USDT_MAX
+from tt_deposits.domain.changes import Changes
 from tt_deposits.domain.intake import Arrival, judge, take_in
 from tt_deposits.domain.records import Deposit
 

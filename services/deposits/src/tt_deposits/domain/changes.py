@@ -5,14 +5,11 @@ a replay says the same again. Amounts are micro-USDT; no clock, no I/O.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from tt_common.contracts.deposit_events import (
-    NANOUSD_PER_MICRO_USDT,
     DepositBelowMinimum,
-    DepositConfirmed,
     DepositCredited,
     DepositDetected,
     DepositHeld,
@@ -22,11 +19,9 @@ from tt_common.contracts.deposit_events import (
 )
 from tt_common.contracts.deposits import DepositState
 from tt_common.ids import derived_event_id
+from tt_deposits.domain.booking import account_of_entry, confirmed_event, nanousd_of
 from tt_deposits.domain.orders import RechargeOrder, choose_order, fill_order, order_changed
 from tt_deposits.domain.records import HOUSE, Deposit, Rules, StoredState, chain_transfer
-
-AMOUNT_MICRO_USDT_MAX: Final = (2**63 - 1) // NANOUSD_PER_MICRO_USDT
-"""More is no 64-bit number of nanoUSD: the ledger can't book it."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,33 +190,3 @@ class Changes:
         self.deposits[deposit.deposit_id] = deposit
         step = Step(deposit_id=deposit.deposit_id, state=shown or state, actor=actor, detail=detail, at_ms=self.now_ms)
         self.steps.append(step)
-
-
-def confirmed_event(deposit: Deposit, entry: Entry) -> DepositConfirmed:
-    """The question to billing; the same words however often it is asked."""
-    decided = entry == deposit.entry
-    return DepositConfirmed(
-        id=derived_event_id("deposit_confirmed", deposit.deposit_id, entry),
-        deposit_id=deposit.deposit_id,
-        account_id=account_of_entry(deposit, entry),
-        entry=entry,
-        amount_nanousd=nanousd_of(deposit),
-        transfer=chain_transfer(deposit.network, deposit.transfer, deposit.block),
-        actor=deposit.actor if decided else "",
-        reason=deposit.reason if decided else "",
-        confirmed_at_ms=deposit.confirmed_at_ms or 0,
-    )
-
-
-def account_of_entry(deposit: Deposit, entry: Entry) -> str:
-    """Whose wallet an entry books to; `house` for suspense. ValueError for a credit to nobody."""
-    if entry == "suspend":
-        return HOUSE
-    if deposit.account_id is None:
-        raise ValueError("only suspense takes what is nobody's")
-    return deposit.account_id
-
-
-def nanousd_of(deposit: Deposit) -> int:
-    """What it is worth in the ledger."""
-    return deposit.transfer.amount_micro_usdt * NANOUSD_PER_MICRO_USDT

@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 
 from tt_common.contracts.deposit_events import HeldReason
-from tt_deposits.domain.changes import AMOUNT_MICRO_USDT_MAX, Changes
+from tt_deposits.domain.booking import AMOUNT_MICRO_USDT_MAX
+from tt_deposits.domain.changes import Changes
 from tt_deposits.domain.records import Address, BlockRef, Deposit, Rules, Transfer, deposit_id_of
 
 Verdict = Literal["credit", "below_minimum", "suspend"] | HeldReason

@@ -7,6 +7,7 @@ the database's refuses it.
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_common.bus.connection import connect
+from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
 from tt_common.contracts.streams import BILLING, DEPOSITS
 from tt_common.crash_points import crash_check
@@ -30,14 +32,21 @@ from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import metrics_router, new_registry
 from tt_deposits.api import rpc
+from tt_deposits.clients.billing import BillingLedger
 from tt_deposits.clients.node_pool import NodePool
 from tt_deposits.clients.nodes import make_nodes
+from tt_deposits.clients.nodes_reconcile import make_witnesses
+from tt_deposits.consumers.booked import ACK_WAIT_S, BATCH_MAX, DURABLE, SUBJECT, BookedHandler
 from tt_deposits.domain.base58 import address_bytes
 from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.domain.records import Rules
+from tt_deposits.jobs.book_again import run_book_again
+from tt_deposits.jobs.orders import run_order_expiry
+from tt_deposits.jobs.reconciliation import Reconciler
 from tt_deposits.settings import Settings
 from tt_deposits.store.database import PostgresDatabase
 from tt_deposits.store.outbox import OUTBOX
+from tt_deposits.store.positions import read_position
 from tt_deposits.usecases.context import Context, Watch, steady_clock
 from tt_deposits.usecases.metrics import DepositsMetrics
 from tt_deposits.usecases.pin_xpub import pin_xpub
@@ -61,6 +70,7 @@ class Service:
         self._nc: Client | None = None
         self._pool: NodePool | None = None
         self._server: RpcServer | None = None
+        self._booked: PullConsumer | None = None
         self._tracing = tracing_of("tokentally-deposits")
         self.metrics = DepositsMetrics(new_registry())
 
@@ -76,12 +86,43 @@ class Service:
         relay = OutboxRelay(self._engine, nc, OUTBOX)
         context = make_context(settings, self._engine, pool, relay, self.metrics)
         await pin_xpub(context, settings.xpub_fingerprint)
+        booked = self._booked = self._booked_consumer(nc, context)
+        if await booked.prepare():
+            log.error("the database was restored from a backup: what billing has booked is read again")
+        witnesses = make_witnesses(pool.all(), context.watch.contract)
+        reconciler = Reconciler(context, self._engine, witnesses, BillingLedger(nc), settings.reconcile_every_s)
         self._spawn(relay.run(self._stopping))
+        self._spawn(booked.run())
+        self._spawn(run_book_again(context, self._engine, self._stopping))
+        self._spawn(run_order_expiry(context, self._engine, self._stopping))
+        self._spawn(reconciler.run(self._stopping))
         server = self._server = RpcServer(nc, "deposits", VERSION, self._tracing, self.metrics.observe_rpc)
-        rpc.register(server, context)
+        rpc.register(server, context, witnesses, reconciler.ask)
         await server.start()
         freeze_long_lived()
         log.info("deposits serves", extra={"network": settings.network, "fingerprint": context.key.fingerprint})
+
+    def _booked_consumer(self, nc: Client, context: Context) -> PullConsumer:
+        async def position() -> StreamPosition | None:
+            async with self._engine.connect() as connection:
+                return await read_position(connection, BILLING.name)
+
+        handler = BookedHandler(context, lambda: self._booked.created if self._booked else "", self._went_back)
+        return PullConsumer(
+            nc,
+            BILLING.name,
+            DURABLE,
+            SUBJECT,
+            handler.handle,
+            position,
+            batch_max=BATCH_MAX,
+            ack_wait_s=ACK_WAIT_S,
+        )
+
+    def _went_back(self) -> None:
+        """Whoever starts this process again starts it with what the restored database knows."""
+        log.critical("the database was restored under this process, ending it")
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(job))
@@ -90,6 +131,8 @@ class Service:
         """Take no more requests, finish those and the block in hand, close."""
         if self._server is not None:
             await self._server.stop()
+        if self._booked is not None:
+            self._booked.stop()
         self._stopping.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_S)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.db.rows import run
 from tt_common.errors import Unavailable
-from tt_deposits.store import chain, outbox
+from tt_deposits.store import chain, deposits, orders, outbox, positions, reconciliations
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,53 @@ class PostgresUnit:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.enqueue_events = partial(outbox.enqueue_events, connection)
+        self.enqueue_again = partial(outbox.enqueue_again, connection)
 
         self.pin_xpub = partial(chain.pin_xpub, connection)
         self.read_cursor = partial(chain.read_cursor, connection)
         self.read_halt = partial(chain.read_halt, connection)
         self.add_halt = partial(chain.add_halt, connection)
         self.end_halt = partial(chain.end_halt, connection)
+
+        self.lock_deposits = partial(deposits.lock_deposits, connection)
+        self.lock_waiting = partial(deposits.lock_waiting, connection)
+        self.lock_unsolid = partial(deposits.lock_unsolid, connection)
+        self.lock_overdue = partial(deposits.lock_overdue, connection)
+        self.save_deposits = partial(deposits.save_deposits, connection)
+        self.add_steps = partial(deposits.add_steps, connection)
+        self.add_received = partial(deposits.add_received, connection)
+        self.forget_booked = partial(deposits.forget_booked, connection)
+        self.read_deposit = partial(deposits.read_deposit, connection)
+        self.list_deposits = partial(deposits.list_deposits, connection)
+        self.read_steps = partial(deposits.read_steps, connection)
+
+        self.lock_wanting_orders = partial(orders.lock_wanting_orders, connection)
+        self.save_orders = partial(orders.save_orders, connection)
+        self.add_order = partial(orders.add_order, connection)
+        self.read_order = partial(orders.read_order, connection)
+        self.list_orders = partial(orders.list_orders, connection)
+        self.count_open_orders = partial(orders.count_open_orders, connection)
+        self.lock_expiring_orders = partial(orders.lock_expiring_orders, connection)
+        self.order_statuses = partial(orders.order_statuses, connection)
+        self.deposits_of_orders = partial(orders.deposits_of_orders, connection)
+        self.address_of_account = partial(orders.address_of_account, connection)
+
+        self.swept_addresses = partial(reconciliations.swept_addresses, connection)
+        self.first_watched_height = partial(reconciliations.first_watched_height, connection)
+        self.count_addresses = partial(reconciliations.count_addresses, connection)
+        self.checked_addresses = partial(reconciliations.checked_addresses, connection)
+        self.moved_in = partial(reconciliations.moved_in, connection)
+        self.moved_out = partial(reconciliations.moved_out, connection)
+        self.state_sums = partial(reconciliations.state_sums, connection)
+        self.address_totals = partial(reconciliations.address_totals, connection)
+        self.wrong_addresses = partial(reconciliations.wrong_addresses, connection)
+        self.booked_deposits = partial(reconciliations.booked_deposits, connection)
+        self.deposits_by_id = partial(reconciliations.deposits_by_id, connection)
+        self.save_report = partial(reconciliations.save_report, connection)
+        self.last_report = partial(reconciliations.last_report, connection)
+        self.is_reconciling = partial(reconciliations.is_reconciling, connection)
+
+        self.save_position = partial(positions.save_position, connection)
 
 
 class PostgresDatabase:

@@ -187,6 +187,11 @@ async def list_deposits(connection: AsyncConnection, wanted: RecordFilter) -> li
     return [_deposit(row) for row in result.mappings()]
 
 
+async def read_deposits(connection: AsyncConnection, condition: str, **parameters: object) -> list[Deposit]:
+    """Of the table `d`, without a lock; for the store's own queries."""
+    return [_deposit(row) for row in (await run(connection, f"{_SELECT} WHERE {condition}", **parameters)).mappings()]
+
+
 async def read_steps(connection: AsyncConnection, deposit_ids: Collection[str]) -> dict[str, list[Step]]:
     """Timelines by deposit, oldest step first."""
     result = await run(

@@ -120,6 +120,15 @@ async def deposits_of_orders(connection: AsyncConnection, order_ids: Collection[
     return {row.order_id: tuple(row.deposit_ids) for row in result}
 
 
+async def address_of_account(connection: AsyncConnection, account_id: str) -> bytes | None:
+    """Where its orders are paid to: its 20 bytes; None before it has asked for one."""
+    result = await run(
+        connection, "SELECT address FROM addresses WHERE account_id = :account_id", account_id=account_id
+    )
+    address = result.scalar_one_or_none()
+    return None if address is None else bytes(address)
+
+
 def _order(row: RowMapping) -> RechargeOrder:
     amount = row["amount_micro_usdt"]
     return RechargeOrder(

@@ -42,5 +42,18 @@ def deposits_event(event: Any) -> OutboxMessage:
     )
 
 
+MESSAGE_ID: Final = "Nats-Msg-Id"
+
+
 async def enqueue_events(connection: AsyncConnection, happened: Sequence[msgspec.Struct]) -> None:
     await enqueue(connection, OUTBOX, [deposits_event(event) for event in happened])
+
+
+async def enqueue_again(connection: AsyncConnection, happened: Sequence[msgspec.Struct], message_mark: str) -> None:
+    """The same events, `ce-id` and all, as other messages: the broker drops a message id that it saw in the last two minutes."""
+    messages = [deposits_event(event) for event in happened]
+    marked = [
+        msgspec.structs.replace(m, headers=m.headers | {MESSAGE_ID: f"{m.headers[MESSAGE_ID]}@{message_mark}"})
+        for m in messages
+    ]
+    await enqueue(connection, OUTBOX, marked)

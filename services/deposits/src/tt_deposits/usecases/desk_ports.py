@@ -4,15 +4,22 @@ Each method is described where it is written, in the store's module of its noun.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from tt_common.bus.consumer import StreamPosition
 from tt_common.contracts.deposit_events import OrderStatus
+from tt_common.contracts.deposits import ReconciliationReport, StateSum
+from tt_common.contracts.wallets import BookedDepositPage
 from tt_deposits.domain.changes import Received, Step
 from tt_deposits.domain.orders import RechargeOrder
 from tt_deposits.domain.records import Deposit, StoredState
+from tt_deposits.domain.sums import AddressTotals, Moved
+
+ADDRESSES_MAX: Final = 1_000
+BLOCKS_MAX: Final = 5_000
+"""What nodes answer in one look for logs (java-tron's defaults)."""
 
 
 class DatabaseWentBack(Exception):
@@ -30,6 +37,63 @@ class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: tuple[int, str] | None
     """Block time and id of the last one of the page before."""
     limit: int
+
+
+class CheckedAddress(msgspec.Struct, frozen=True):
+    """One of our addresses, with what it received and sent by the records, in micro-USDT."""
+
+    index: int
+    address: bytes
+    received_micro_usdt: int
+    sent_micro_usdt: int
+
+
+class SweptAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our addresses that got USDT, for the treasury. Amounts by the records, in micro-USDT."""
+
+    index: int
+    address: bytes
+    account_id: str | None
+    received_micro_usdt: int
+    sent_micro_usdt: int
+    activated: bool
+    blacklisted: bool
+    last_deposit_at_ms: int | None
+
+
+class ChainAccount(NamedTuple):
+    """What the chain has under an address beside USDT: TRX in sun (10^-6), and whether it was ever activated."""
+
+    trx_sun: int
+    activated: bool
+
+
+class Witness(Protocol):
+    """A node asked in another way than the scanner's. Everything is of solid blocks; every method raises NodeFailed."""
+
+    @property
+    def name(self) -> str: ...
+    async def solid_height(self) -> int: ...
+    async def transfers_to(self, addresses: Sequence[bytes], first: int, last: int) -> list[Moved]:
+        """USDT transfers in blocks `first` to `last`, both included; at most ADDRESSES_MAX addresses and BLOCKS_MAX blocks."""
+        ...
+
+    async def transfers_from(self, addresses: Sequence[bytes], first: int, last: int) -> list[Moved]: ...
+    async def transfers_in(self, txid: bytes) -> list[Moved]:
+        """Of one transaction; none where it failed or is not there."""
+        ...
+
+    async def usdt_balance(self, address: bytes) -> int: ...
+    async def account(self, address: bytes) -> ChainAccount: ...
+    async def energy_fee_sun(self) -> int: ...
+
+
+class Ledger(Protocol):
+    """Billing's ledger, of deposits."""
+
+    async def booked(self, after: int) -> BookedDepositPage:
+        """In ledger order. Raises DomainError, Unavailable where it does not answer."""
+        ...
 
 
 class DeskUnit(Protocol):
@@ -59,5 +123,24 @@ class DeskUnit(Protocol):
     async def lock_expiring_orders(self, now_ms: int, limit: int) -> list[RechargeOrder]: ...
     async def order_statuses(self, order_ids: Collection[str]) -> dict[str, OrderStatus]: ...
     async def deposits_of_orders(self, order_ids: Collection[str]) -> dict[str, tuple[str, ...]]: ...
+
+    async def address_of_account(self, account_id: str) -> bytes | None: ...
+
+    async def swept_addresses(self, after: int, limit: int) -> list[SweptAddress]: ...
+    async def first_watched_height(self) -> int | None: ...
+    async def count_addresses(self) -> int: ...
+    async def checked_addresses(
+        self, after: int, limit: int, changed_since: int | None = None
+    ) -> list[CheckedAddress]: ...
+    async def moved_in(self, indexes: Collection[int], first: int, last: int) -> list[Moved]: ...
+    async def moved_out(self, indexes: Collection[int], first: int, last: int) -> list[Moved]: ...
+    async def state_sums(self) -> list[StateSum]: ...
+    async def address_totals(self) -> AddressTotals: ...
+    async def wrong_addresses(self, limit: int) -> list[tuple[bytes, str, str]]: ...
+    async def booked_deposits(self, after: str, limit: int) -> list[Deposit]: ...
+    async def deposits_by_id(self, deposit_ids: Collection[str]) -> dict[str, Deposit]: ...
+    async def save_report(self, report: ReconciliationReport) -> None: ...
+    async def last_report(self, *, clean_only: bool = False) -> ReconciliationReport | None: ...
+    async def is_reconciling(self) -> bool: ...
 
     async def save_position(self, stream: str, position: StreamPosition, not_below: int) -> None: ...

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 RPC_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+MS_PER_S: Final = 1000
 
 
 class DepositsMetrics:
@@ -45,6 +46,19 @@ class DepositsMetrics:
         self.unbooked_age = gauge(
             "unbooked_age_seconds", "Age of the oldest entry that billing has not booked; 0: none"
         )
+
+        self.asked_again = counter(
+            "entries_asked_again", "Entries that billing had not answered and was asked again for"
+        )
+        self.refused_answers = counter(
+            "answers_refused", "Billing's answers that were not to what was asked", ("reason",)
+        )
+        self.reconciled_at = gauge("reconciled_timestamp_seconds", "When the last reconciliation ran, Unix time")
+        self.differences = gauge("reconcile_differences", "What the last reconciliation found different")
+
+    def set_reconciled(self, made_at_ms: int, differences: int) -> None:
+        self.reconciled_at.set(made_at_ms / MS_PER_S)
+        self.differences.set(differences)
 
     def observe_rpc(self, method: str, code: str, seconds: float) -> None:
         """One request was answered; `code` is empty where it went well."""

@@ -12,6 +12,7 @@ import msgspec
 from tt_common.contracts.deposits import NodeState
 from tt_deposits.domain.node_answers import Body, Info
 from tt_deposits.domain.records import BlockRef, Cursor, Halt
+from tt_deposits.usecases.desk_ports import DeskUnit
 
 
 class NodeFailed(Exception):
@@ -74,10 +75,8 @@ class Nodes(Protocol):
         ...
 
 
-class Unit(Protocol):
+class Unit(DeskUnit, Protocol):
     """One transaction. Each method is described where it is written, in the store's module of its noun."""
-
-    async def enqueue_events(self, happened: Sequence[msgspec.Struct]) -> None: ...
 
     async def pin_xpub(self, network: str, fingerprint: str, now_ms: int) -> tuple[str, str]: ...
     async def read_cursor(self, network: str) -> Cursor | None: ...

@@ -1,0 +1,146 @@
+"""Chain against records against ledger. Differences are reported and alarmed; a person corrects them, never this.
+
+The chain is asked in another way than the scanner's and, where there are several nodes, another node. What can't be compared because a
+node or billing doesn't answer is a difference too: a report is clean only where everything was looked at.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from tt_common.contracts.deposits import DepositDifference, GetReconciliation, ReconciliationReport
+from tt_common.errors import DomainError
+from tt_deposits.domain.base58 import address_text
+from tt_deposits.domain.sums import (
+    ADDRESS_CHECK,
+    BALANCE_CHECK,
+    BOOKED_CHECK,
+    LEDGER_CHECK,
+    RECEIVED_CHECK,
+    SENT_CHECK,
+    SUM_CHECK,
+    difference,
+    sum_differences,
+)
+from tt_deposits.usecases.context import Context
+from tt_deposits.usecases.desk_ports import Ledger, Witness
+from tt_deposits.usecases.ports import NodeFailed
+from tt_deposits.usecases.reconcile_chain import compare_balances, compare_transfers, patiently
+from tt_deposits.usecases.reconcile_ledger import compare_ledger
+
+log = logging.getLogger(__name__)
+
+CHECKS: Final = (
+    RECEIVED_CHECK,
+    SENT_CHECK,
+    BALANCE_CHECK,
+    SUM_CHECK,
+    ADDRESS_CHECK,
+    BOOKED_CHECK,
+    LEDGER_CHECK,
+)
+DIFFERENCES_MAX: Final = 1_000
+DIFFERENCES_LOGGED_MAX: Final = 10
+
+
+async def reconcile(
+    context: Context, witnesses: Sequence[Witness], ledger: Ledger, *, whole: bool
+) -> ReconciliationReport:
+    """Blocks since the last clean report, or all of them with every address's balance. The report is stored."""
+    first, last = await _range(context, whole=whole)
+    addresses, found = await _against_chain(context, witnesses, first, last, whole=whole)
+    async with context.database.snapshot() as unit:
+        sums = await unit.state_sums()
+        found += sum_differences(sums, await unit.address_totals())
+        for address, expected, has in await unit.wrong_addresses(DIFFERENCES_MAX):
+            found.append(difference(ADDRESS_CHECK, address_text(address), expected, has))
+    try:
+        found += await compare_ledger(context, ledger)
+    except DomainError as error:
+        found.append(difference(BOOKED_CHECK, "billing's ledger", "an answer", error.code))
+    report = ReconciliationReport(
+        made_at_ms=context.now_ms(),
+        running=False,
+        clean=not found,
+        from_height=first,
+        to_height=last,
+        addresses=addresses,
+        checks=CHECKS,
+        sums=tuple(sums),
+        differences=tuple(found[:DIFFERENCES_MAX]),
+    )
+    async with context.database.begin() as unit:
+        await unit.save_report(report)
+    tell(context, report)
+    return report
+
+
+async def get_report(context: Context, request: GetReconciliation) -> ReconciliationReport:
+    """The last one, and whether another is being made; an empty one before the first."""
+    async with context.database.begin() as unit:
+        report = await unit.last_report()
+        running = await unit.is_reconciling()
+    if report is None:
+        report = ReconciliationReport(
+            made_at_ms=None,
+            running=running,
+            clean=False,
+            from_height=None,
+            to_height=None,
+            addresses=0,
+            checks=(),
+            sums=(),
+            differences=(),
+        )
+    return msgspec.structs.replace(report, running=running, differences=report.differences[: request.differences_max])
+
+
+def tell(context: Context, report: ReconciliationReport) -> None:
+    """Log and metrics."""
+    context.metrics.set_reconciled(report.made_at_ms or 0, len(report.differences))
+    fields = {"from_height": report.from_height, "to_height": report.to_height, "addresses": report.addresses}
+    if report.clean:
+        log.info("reconciled, no differences", extra=fields)
+        return
+    log.error("reconciliation found differences", extra={**fields, "differences": len(report.differences)})
+    for item in report.differences[:DIFFERENCES_LOGGED_MAX]:
+        log.error(
+            "difference",
+            extra={"check": item.check, "what": item.what, "expected": item.expected, "found": item.found},
+        )
+
+
+async def _range(context: Context, *, whole: bool) -> tuple[int | None, int | None]:
+    """First and last block to compare; (None, None) before there is anything."""
+    async with context.database.begin() as unit:
+        cursor = await unit.read_cursor(context.rules.network)
+        first = await unit.first_watched_height()
+        clean = None if whole else await unit.last_report(clean_only=True)
+    if cursor is None or first is None:
+        return None, None
+    if clean is not None and clean.to_height is not None:
+        first = clean.to_height + 1
+    return first, cursor.block.height
+
+
+async def _against_chain(
+    context: Context, witnesses: Sequence[Witness], first: int | None, last: int | None, *, whole: bool
+) -> tuple[int, list[DepositDifference]]:
+    """The first node that can say everything says it: (how many addresses, what differs)."""
+    if first is None or last is None:
+        return 0, []
+    failures: list[DepositDifference] = []
+    for witness in witnesses:
+        try:
+            reached = await patiently(witness.solid_height)
+            if reached < last:
+                failures.append(difference(RECEIVED_CHECK, f"node {witness.name}", f"block {last}", f"only {reached}"))
+                continue
+            addresses, found = await compare_transfers(context, witness, first, last)
+            _, wrong = await compare_balances(context, witness, None if whole else first)
+            return addresses, found + wrong
+        except NodeFailed as error:
+            failures.append(difference(RECEIVED_CHECK, f"node {witness.name}", "an answer", error.code))
+    return 0, failures
