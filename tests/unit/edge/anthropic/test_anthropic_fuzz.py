@@ -107,7 +107,7 @@ def test_any_request_of_openais_clients_is_said_in_anthropics_words_or_refused(
 @given(st.sampled_from(places(WHOLE)), JSON)
 def test_any_answer_is_read_or_is_none(place: tuple[Any, ...], value: Any) -> None:
     body = json.dumps(changed(WHOLE, place, value)).encode()
-    read_answer(body)
+    read_answer(body, hour_cache=False)
 
     request = parse_messages(Target("", b"", {}), json.dumps(BODY).encode())
     answer = ANTHROPIC.bridge(request, "anthropic", "evt_1").answer(body)
@@ -122,7 +122,7 @@ def test_any_stream_is_read_to_its_end(noise: list[tuple[int, bytes]]) -> None:
     edges = [0, *sorted(at for at, _ in noise), len(STREAM)]
     pieces = [STREAM[a:b] + extra for (a, b), extra in zip(pairwise(edges), [*(e for _, e in noise), b""], strict=True)]
     request = parse_messages(Target("", b"", {}), json.dumps(BODY).encode())
-    reader, tap = AnthropicReader(), ANTHROPIC.bridge(request, "anthropic", "evt_1").tap()
+    reader, tap = AnthropicReader(hour_cache=False), ANTHROPIC.bridge(request, "anthropic", "evt_1").tap()
 
     for piece in pieces:
         reader.feed(piece)

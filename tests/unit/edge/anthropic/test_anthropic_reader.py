@@ -104,7 +104,7 @@ EVENTS: list[Event] = [
 
 
 def read(stream: bytes, cuts: list[int]) -> list[Event]:
-    reader = AnthropicReader()
+    reader = AnthropicReader(hour_cache=False)
     edges = [0, *sorted(cuts), len(stream)]
     events = [found for a, b in pairwise(edges) for found in reader.feed(stream[a:b])]
     return events + reader.end()
@@ -116,7 +116,7 @@ def test_any_split_of_the_providers_bytes_gives_the_same_events(cuts: list[int])
 
 
 def test_a_whole_answer_is_what_its_stream_adds_up_to() -> None:
-    answer = read_answer(json.dumps(WHOLE).encode())
+    answer = read_answer(json.dumps(WHOLE).encode(), hour_cache=False)
 
     assert answer is not None
     (choice,) = answer.choices
@@ -149,7 +149,9 @@ def test_pitfall_4_tools_are_counted_from_nought_whatever_stands_before_them() -
     ],
 )
 def test_pitfall_19_every_reason_has_a_meaning(stop_reason: str | None, reason: Any) -> None:
-    answer = read_answer(json.dumps({**WHOLE, "stop_reason": stop_reason, "stop_sequence": "END"}).encode())
+    answer = read_answer(
+        json.dumps({**WHOLE, "stop_reason": stop_reason, "stop_sequence": "END"}).encode(), hour_cache=False
+    )
 
     assert answer is not None
     assert answer.choices[0].ending == Ending(reason=reason, sequence="END", detail=stop_reason or "")
@@ -192,7 +194,7 @@ def test_arguments_that_come_with_the_start_are_not_lost() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"type":"error","error":{}}', b"\xff", b'{"content":"x"}'])
 def test_what_is_no_message_is_no_answer(body: bytes) -> None:
-    assert read_answer(body) is None
+    assert read_answer(body, hour_cache=False) is None
 
 
 def test_a_translated_stream_that_breaks_knows_what_the_provider_said_of_the_prompt() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tt_common.errors import DomainError
+from tt_edge.protocols.canonical.request import ChatRequest
 from tt_edge.protocols.gemini.answer import parse_answer
 from tt_edge.protocols.gemini.client import GeminiClient
 from tt_edge.protocols.gemini.provider import GeminiProvider
@@ -52,6 +53,7 @@ asked = st.dictionaries(st.sampled_from(NAMES), anything, max_size=5)
 requests = st.tuples(st.lists(anything, min_size=1, max_size=3), asked).map(
     lambda told: {**told[1], "contents": told[0]}
 )
+ASKED = ChatRequest(stream=True, turns=())
 TARGET = Target("/v1beta/models/asked:generateContent", b"", {})
 
 
@@ -79,14 +81,14 @@ def test_whatever_a_provider_answers_it_is_an_answer_or_none(body: bytes) -> Non
 @given(st.lists(payloads, max_size=6))
 @settings(deadline=None)
 def test_whatever_a_provider_says_the_other_side_of_a_translation_survives(bodies: list[bytes]) -> None:
-    reader, client = GeminiProvider().reader(), GeminiClient()
+    reader, client = GeminiProvider().reader(ASKED), GeminiClient()
     request = parse_generate(TARGET, b'{"contents":[{"parts":[{"text":"hi"}]}]}')
     writer = client.writer(request, "evt_1")
     for body in bodies:
         for event in reader.feed(b"data: %b\n\n" % body):
             writer.write(event)
         try:
-            answer = GeminiProvider().answer(body)
+            answer = GeminiProvider().answer(body, ASKED)
         except Refused:
             continue
         if answer is not None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tt_common.errors import DomainError
 from tt_edge.protocols.openai.provider import OpenAIProvider
 from tt_edge.protocols.port import Attempted, Bridge
-from tt_edge.protocols.responses.canonical import Seal, canonical_of, sealed, unsealed
+from tt_edge.protocols.responses.canonical import canonical_of
 from tt_edge.protocols.responses.client import ResponsesClient
 from tt_edge.protocols.responses.native import NativeBridge
 from tt_edge.protocols.responses.protocol import RESPONSES
 from tt_edge.protocols.responses.request import parse_responses
+from tt_edge.protocols.responses.seals import Seal, sealed, unsealed
 from tt_edge.protocols.translate import Translated
 
 USAGE = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 3}

@@ -21,11 +21,12 @@ from tt_edge.protocols.canonical.answer import (
     ToolDelta,
     ToolStarted,
 )
-from tt_edge.protocols.canonical.request import Text, Thinking, ToolUse
+from tt_edge.protocols.canonical.request import ChatRequest, Text, Thinking, ToolUse
 from tt_edge.protocols.gemini.provider import GeminiProvider
 from tt_edge.protocols.translate import Refused
 
 PROVIDER = GeminiProvider()
+ASKED = ChatRequest(stream=True, turns=())
 USAGE = {"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 3, "totalTokenCount": 16}
 
 
@@ -39,14 +40,14 @@ def frames(*bodies: dict[str, Any]) -> bytes:
 
 
 def read(stream: bytes, cuts: list[int] | None = None) -> list[Event]:
-    reader = PROVIDER.reader()
+    reader = PROVIDER.reader(ASKED)
     edges = [0, *sorted(cuts or []), len(stream)]
     events = [event for a, b in pairwise(edges) for event in reader.feed(stream[a:b])]
     return events + reader.end()
 
 
 def whole(parts: list[Any], finish: str = "STOP", **more: Any) -> Any:
-    answer = PROVIDER.answer(json.dumps(answered(parts, finish, **more)).encode())
+    answer = PROVIDER.answer(json.dumps(answered(parts, finish, **more)).encode(), ASKED)
     assert answer is not None
     return answer.choices[0]
 
@@ -137,13 +138,13 @@ def test_pitfall_19_why_an_answer_ended(finish: str, reason: Any) -> None:
 def test_pitfall_19_a_malformed_call_is_an_error_and_no_end() -> None:
     body = answered([], "MALFORMED_FUNCTION_CALL", finishMessage="Malformed: print(")
     with pytest.raises(Refused, match="Malformed: print"):
-        PROVIDER.answer(json.dumps(body).encode())
+        PROVIDER.answer(json.dumps(body).encode(), ASKED)
     assert read(frames(body)) == [Failed("Malformed: print(")]
 
 
 def test_pitfall_19_a_blocked_prompt_is_a_refusal() -> None:
     body = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3}}
-    answer = PROVIDER.answer(json.dumps(body).encode())
+    answer = PROVIDER.answer(json.dumps(body).encode(), ASKED)
     assert answer is not None
     assert [choice.ending for choice in answer.choices] == [Ending(reason="refusal", detail="SAFETY")]
     assert answer.usage is not None
@@ -171,4 +172,4 @@ def test_pitfall_16_and_17_the_last_usage_counts_in_classes_that_share_nothing()
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"candidates":[]}', b'{"promptFeedback":{}}'])
 def test_a_body_without_candidates_is_no_answer(body: bytes) -> None:
-    assert PROVIDER.answer(body) is None
+    assert PROVIDER.answer(body, ASKED) is None

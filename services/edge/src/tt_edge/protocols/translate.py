@@ -59,11 +59,11 @@ class ProviderSide(Protocol):
         """Raises Inexpressible."""
         ...
 
-    def answer(self, body: bytes) -> ChatAnswer | None:
+    def answer(self, body: bytes, asked: ChatRequest) -> ChatAnswer | None:
         """None where the body is no answer. Raises Refused."""
         ...
 
-    def reader(self) -> StreamReader: ...
+    def reader(self, asked: ChatRequest) -> StreamReader: ...
 
     def refusal_message(self, status: int, body: bytes) -> str:
         """What the provider's own refusal says to people."""
@@ -121,7 +121,7 @@ class Translated:
 
     def answer(self, body: bytes) -> "TranslatedAnswer | None":
         try:
-            answer = self._provider.answer(body)
+            answer = self._provider.answer(body, self._asked)
         except Refused as refused:
             raise upstream_error(refused.message) from None
         if answer is None:
@@ -133,7 +133,7 @@ class Translated:
     def tap(self) -> Tap:
         writer = self._client.writer(self._request, self._call_id)
         one_call = self._asked.parallel_tools is False
-        return TranslatedTap(self._provider.reader(), writer, self._protocol, self._call_id, one_call)
+        return TranslatedTap(self._provider.reader(self._asked), writer, self._protocol, self._call_id, one_call)
 
     def refusal(self, status: int, body: bytes) -> bytes:
         error = DomainError(REFUSALS.get(status, "invalid_request"), self._provider.refusal_message(status, body))

@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
+from itertools import chain, count
 from typing import Any, Final
 
 import msgspec
@@ -42,8 +43,9 @@ def system_of(asked: ChatRequest) -> list[Json]:
 def messages_of(asked: ChatRequest) -> list[Json]:
     """The messages. Raises Inexpressible."""
     messages: list[Json] = []
+    ids = _Ids()
     for turn in asked.turns:
-        blocks = [block for part in turn.blocks for block in _blocks(part)]
+        blocks = [block for part in turn.blocks for block in _blocks(part, ids)]
         if not blocks:
             continue
         if messages and messages[-1]["role"] == turn.role:
@@ -68,7 +70,33 @@ def marked(block: Json, cache: CacheMark | None) -> Json:
     return block
 
 
-def _blocks(block: Block) -> Iterator[Json]:
+def marks_an_hour(asked: ChatRequest) -> bool:
+    """Whether anything is to be cached for an hour."""
+    blocks = [block for turn in asked.turns for block in turn.blocks]
+    within = [part for block in blocks if isinstance(block, ToolResult) for part in block.content]
+    return any(getattr(one, "cache", None) == "1h" for one in (*asked.system, *asked.tools, *blocks, *within))
+
+
+class _Ids:
+    """Ids that Anthropic takes: of its letters, and each call's its own. Some providers count the calls of every turn from 0 again."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._calls: dict[str, str] = {}
+        """By the client's id: that of its last call."""
+
+    def of_call(self, call_id: str) -> str:
+        plain = tool_id(call_id)
+        told = next(name for name in chain([plain], numbered(plain)) if name not in self._told)
+        self._told.add(told)
+        self._calls[call_id] = told
+        return told
+
+    def of_result(self, call_id: str) -> str:
+        return self._calls.get(call_id) or tool_id(call_id)
+
+
+def _blocks(block: Block, ids: _Ids) -> Iterator[Json]:
     match block:
         case Text():
             yield from _text(block)
@@ -85,10 +113,10 @@ def _blocks(block: Block) -> Iterator[Json]:
         case Thinking():
             yield {"type": "thinking", "thinking": block.text, "signature": block.signature}
         case ToolUse():
-            call = {"type": "tool_use", "id": tool_id(block.id), "name": block.name, "input": _input(block)}
+            call = {"type": "tool_use", "id": ids.of_call(block.id), "name": block.name, "input": _input(block)}
             yield marked(call, block.cache)
         case ToolResult():
-            yield _result(block)
+            yield _result(block, ids)
 
 
 def _text(text: Text) -> Iterator[Json]:
@@ -127,14 +155,19 @@ def _decoded(data: str) -> str:
         raise Inexpressible("turns", "a text document must be base64 of UTF-8.") from None
 
 
-def _result(result: ToolResult) -> Json:
-    content = [block for part in result.content for block in _blocks(part)]
-    block: Json = {"type": "tool_result", "tool_use_id": tool_id(result.id)}
+def _result(result: ToolResult, ids: _Ids) -> Json:
+    content = [block for part in result.content for block in _blocks(part, ids)]
+    block: Json = {"type": "tool_result", "tool_use_id": ids.of_result(result.id)}
     if content:
         block["content"] = content
     if result.is_error:
         block["is_error"] = True
     return marked(block, result.cache)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """The name with 2, 3 and so on behind it."""
+    return (f"{name}_{number}" for number in count(2))
 
 
 def tool_id(call_id: str) -> str:

@@ -171,8 +171,13 @@ def _complete(schema: Any) -> bool:
         return True
     properties = schema.get("properties")
     if isinstance(properties, dict):
-        closed = schema.get("additionalProperties") is False
-        if not closed or set(properties) != set(schema.get("required") or ()):
+        required = schema.get("required") or []
+        needed = isinstance(required, list) and len(required) == len(properties)
+        if (
+            schema.get("additionalProperties") is not False
+            or not needed
+            or any(name not in required for name in properties)
+        ):
             return False
     return all(_complete(value) for value in schema.values())
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tt_edge.clients.answers import UpstreamRequest
-from tt_edge.protocols.anthropic.blocks import marked, messages_of, system_of
+from tt_edge.protocols.anthropic.blocks import marked, marks_an_hour, messages_of, system_of
 from tt_edge.protocols.anthropic.reader import AnthropicReader, read_answer
 from tt_edge.protocols.anthropic.request import VERSION
 from tt_edge.protocols.anthropic.thinking import thinking_of
@@ -49,11 +49,11 @@ class AnthropicProvider:
         body |= {name: value for name, value in optional.items() if value is not None}
         return UpstreamRequest("/messages", msgspec.json.encode(body), HEADERS)
 
-    def answer(self, body: bytes) -> ChatAnswer | None:
-        return read_answer(body)
+    def answer(self, body: bytes, asked: ChatRequest) -> ChatAnswer | None:
+        return read_answer(body, hour_cache=marks_an_hour(asked))
 
-    def reader(self) -> AnthropicReader:
-        return AnthropicReader()
+    def reader(self, asked: ChatRequest) -> AnthropicReader:
+        return AnthropicReader(hour_cache=marks_an_hour(asked))
 
     def refusal_message(self, status: int, body: bytes) -> str:
         return refusal_message(status, body)
@@ -68,6 +68,8 @@ def _check(asked: ChatRequest) -> None:
             raise Inexpressible(name, "Claude doesn't have it.")
     if asked.temperature is not None and asked.temperature > TEMPERATURE_MAX:
         raise Inexpressible("temperature", "Claude takes 0 to 1.")
+    if not all(sequence.strip() for sequence in asked.stop):
+        raise Inexpressible("stop", "Claude needs more than white space in each.")
     if asked.service_tier not in (None, "standard"):
         raise Inexpressible("service_tier", "Claude has no such tier.")
     if asked.format is not None and asked.format.schema is None:

@@ -86,8 +86,8 @@ _message_decoder = msgspec.json.Decoder(_Message)
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
-def read_answer(body: bytes) -> ChatAnswer | None:
-    """The message; None where the body is none. Cache writes of no told kind count as those of five minutes."""
+def read_answer(body: bytes, *, hour_cache: bool) -> ChatAnswer | None:
+    """The message; None where the body is none. `hour_cache`: see `usage_of`."""
     try:
         message = _message_decoder.decode(body)
     except UNREADABLE:
@@ -96,7 +96,7 @@ def read_answer(body: bytes) -> ChatAnswer | None:
     wire = read_usage(message.usage)
     return ChatAnswer(
         choices=(Choice(blocks=tuple(blocks), ending=_ending(message.stop_reason, message.stop_sequence)),),
-        usage=None if wire is None else usage_of(wire, hour_cache=False),
+        usage=None if wire is None else usage_of(wire, hour_cache=hour_cache),
         service_tier=wire.tier if wire is not None else "",
     )
 
@@ -122,12 +122,13 @@ def _canonical(block: _Block) -> Text | Thinking | ToolUse | None:
 
 
 class AnthropicReader(FramedReader):
-    """See `StreamReader`."""
+    """See `StreamReader`. `hour_cache`: see `usage_of`."""
 
-    __slots__ = ("_argued", "_signature", "_tools", "_wire")
+    __slots__ = ("_argued", "_hour_cache", "_signature", "_tools", "_wire")
 
-    def __init__(self) -> None:
+    def __init__(self, *, hour_cache: bool) -> None:
         super().__init__()
+        self._hour_cache = hour_cache
         self._tools: dict[int, int] = {}
         """By index of the block: which call it is."""
         self._argued: set[int] = set()
@@ -164,7 +165,7 @@ class AnthropicReader(FramedReader):
 
     def _begin(self, message: _Message, events: list[Event]) -> None:
         self._wire = read_usage(message.usage)
-        if self._wire is not None and (prompt := prompt_of(self._wire, hour_cache=False)) is not None:
+        if self._wire is not None and (prompt := prompt_of(self._wire, hour_cache=self._hour_cache)) is not None:
             events.append(PromptMetered(prompt))
 
     def _start(self, index: int, block: _Block, events: list[Event]) -> None:
@@ -209,5 +210,5 @@ class AnthropicReader(FramedReader):
             events.append(Ended(_ending(delta.stop_reason, delta.stop_sequence)))
         if (wire := read_usage(event.usage)) is not None and wire.output_tokens is not None:
             self._wire = later(self._wire, wire)
-            if (usage := usage_of(self._wire, hour_cache=False)) is not None:
+            if (usage := usage_of(self._wire, hour_cache=self._hour_cache)) is not None:
                 events.append(Metered(usage, self._wire.tier))

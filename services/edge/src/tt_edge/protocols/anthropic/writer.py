@@ -79,7 +79,7 @@ def usage_of(usage: Usage | None, service_tier: str, cost_usd: str) -> Json:
 class AnthropicWriter:
     """See `StreamWriter`."""
 
-    __slots__ = ("_arguments", "_head", "_index", "_open", "_refused", "_tool", "_waiting")
+    __slots__ = ("_arguments", "_head", "_index", "_later", "_open", "_refused", "_tool", "_waiting")
 
     def __init__(self, model: str, call_id: str) -> None:
         message: Json = {
@@ -100,6 +100,8 @@ class AnthropicWriter:
         """The call that is told now; the arguments that were told of it, and the events of those that wait for their turn."""
         self._arguments: list[str] = []
         self._waiting: dict[int, list[ToolStarted | ToolDelta]] = {}
+        self._later: list[tuple[str, bytes, str]] = []
+        """What was said while a call's arguments were not whole, to be told behind it."""
         self._refused = False
 
     def write(self, event: Event) -> bytes:
@@ -108,6 +110,8 @@ class AnthropicWriter:
 
     def finish(self, endings: dict[int, Ending], usage: Usage | None, service_tier: str, cost_usd: str) -> bytes:
         closed = self._all_closed()
+        if self._later:
+            closed += self._said_later() + self._closed()
         delta = ended(endings.get(0, Ending(reason="end")), refused=self._refused, calls=self._tool >= 0)
         body = {"type": "message_delta", "delta": delta, "usage": usage_of(usage, service_tier, cost_usd)}
         return b"%b%bevent: message_delta\ndata: %b\n\n%b" % (self._head, closed, _encode(body), MESSAGE_STOP)
@@ -129,8 +133,15 @@ class AnthropicWriter:
         return b""
 
     def _said(self, kind: str, delta: bytes, text: str) -> bytes:
+        if self._open == "tool" and not _is_whole("".join(self._arguments)):
+            self._later.append((kind, delta, text))
+            return b""
         opened = b"" if self._open == kind else self._all_closed() + self._opened(kind, EMPTY[kind])
         return opened + DELTA % (self._index, delta, kind.encode(), _encode(text))
+
+    def _said_later(self) -> bytes:
+        later, self._later = self._later, []
+        return b"".join([self._said(*piece) for piece in later])
 
     def _signed(self, event: ThinkingSigned) -> bytes:
         signature = carried(event.signature, event.vendor)
@@ -162,8 +173,8 @@ class AnthropicWriter:
         if event.index != self._tool or self._open != "tool":
             return b""  # a call that is over: its arguments were whole
         told = self._told(event)
-        if self._waiting and _is_whole("".join(self._arguments)):
-            told += self._next()
+        if (self._waiting or self._later) and _is_whole("".join(self._arguments)):
+            told += self._next() + self._said_later()
         return told
 
     def _told(self, event: ToolDelta) -> bytes:

@@ -1,13 +1,14 @@
 """Reading decoded JSON bodies field by field, with errors that name the field as the client knows it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from tt_edge.domain.refusals import invalid_request
 
 Json = dict[str, Any]
+Kind = TypeVar("Kind")
 
 
 def decoded(fields: dict[str, msgspec.Raw]) -> Json:
@@ -75,3 +76,10 @@ def data_url(url: str) -> tuple[str, str] | None:
         return None
     head, _, data = url[5:].partition(",")
     return head.removesuffix(";base64"), data
+
+
+def only(value: Any, kinds: tuple[type[Kind], ...], path: str, rule: str) -> Kind:
+    """The value, which must be of one of the kinds. Raises invalid_request with the rule otherwise."""
+    if not isinstance(value, kinds):
+        raise invalid_request(f"'{path}': {rule}.", path)
+    return value

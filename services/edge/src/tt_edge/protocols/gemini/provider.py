@@ -20,10 +20,10 @@ class GeminiProvider:
         body = outgoing_body(asked, attempted.upstream_model, attempted.output_limit)
         return UpstreamRequest(upstream_path(attempted.upstream_model, method), msgspec.json.encode(body))
 
-    def answer(self, body: bytes) -> ChatAnswer | None:
+    def answer(self, body: bytes, asked: ChatRequest) -> ChatAnswer | None:
         return read_answer(body)
 
-    def reader(self) -> GeminiReader:
+    def reader(self, asked: ChatRequest) -> GeminiReader:
         return GeminiReader()
 
     def refusal_message(self, status: int, body: bytes) -> str:

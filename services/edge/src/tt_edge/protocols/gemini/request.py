@@ -11,6 +11,7 @@ import msgspec
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
+from tt_edge.protocols.gemini.foreign import without_foreign_thoughts
 from tt_edge.protocols.port import EVENT_STREAM, RawFields, Request, Target
 
 CANDIDATES_MAX: Final = 8
@@ -84,6 +85,8 @@ def build(request: GeminiRequest, upstream_model: str, output_limit: int | None)
     fields = request.fields
     if "model" in fields:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(f"models/{upstream_model}"))}
+    if (contents := fields.get("contents")) is not None:
+        fields = {**fields, "contents": without_foreign_thoughts(contents)}
     if output_limit is not None:
         fields = _limited(fields, output_limit)
     return msgspec.json.encode(fields)

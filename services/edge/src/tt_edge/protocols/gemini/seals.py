@@ -12,6 +12,8 @@ import msgspec
 from tt_edge.protocols.canonical.request import Vendor
 
 MARK: Final = b"tokentally1:"
+SEALED: Final = base64.b64encode(MARK).decode()
+"""How every seal begins: the mark is a whole number of base64's groups."""
 
 
 class Seal(msgspec.Struct, frozen=True, array_like=True):

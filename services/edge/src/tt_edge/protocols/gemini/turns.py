@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tt_edge.domain.refusals import invalid_request
-from tt_edge.protocols.canonical.read import Json, object_at, one_of, text_at
+from tt_edge.protocols.canonical.read import Json, object_at, one_of, only, text_at
 from tt_edge.protocols.canonical.request import (
     Audio,
     Block,
@@ -141,7 +141,8 @@ def _result(value: Any, path: str, calls: _Calls) -> ToolResult:
     content: list[Text | Image | Document] = [Text(text=_said(said))]
     for part, where in items_at(response.get("parts"), f"{path}.parts"):
         media = fields_of(part, where, frozenset({"inlineData", "fileData"}))
-        content += [block for block in _media(media, where) if isinstance(block, (Image, Document))]
+        rule = "a result holds text, pictures and files"
+        content += [only(block, (Text, Image, Document), where, rule) for block in _media(media, where)]
     is_error = set(said) == {"error"}
     return ToolResult(id=call_id, name=name, content=tuple(content), is_error=is_error)
 

@@ -24,6 +24,7 @@ from tt_edge.protocols.canonical.answer import (
 )
 from tt_edge.protocols.canonical.request import ChatRequest, Text, Thinking, ToolUse
 from tt_edge.protocols.openai.canonical import canonical_of
+from tt_edge.protocols.openai.foreign import UNSIGNED
 from tt_edge.protocols.openai.request import OpenAIRequest
 from tt_edge.protocols.port import Request
 
@@ -68,12 +69,17 @@ class OpenAIClient:
         if answer.usage is not None:
             body["usage"] = usage_of(answer.usage, cost_usd)
         if answer.service_tier:
-            body["service_tier"] = answer.service_tier
+            body["service_tier"] = tier_of(answer.service_tier)
         return _encode(body)
 
     def writer(self, request: Request, call_id: str) -> "OpenAIWriter":
         assert isinstance(request, OpenAIRequest)
         return OpenAIWriter(request.model, call_id, request.wants_usage_chunk)
+
+
+def tier_of(service_tier: str) -> str:
+    """A provider's service tier as OpenAI's clients know it."""
+    return "default" if service_tier == "standard" else service_tier
 
 
 def usage_of(usage: Usage, cost_usd: str) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def _detail(index: int, thought: Thinking) -> dict[str, Any]:
         "type": "reasoning.text",
         "text": thought.text,
         "signature": signature,
-        "format": thought.vendor,
+        "format": thought.vendor or UNSIGNED,
         "index": index,
     }
 
@@ -184,12 +190,15 @@ class OpenAIWriter:
         return b""
 
     def finish(self, endings: dict[int, Ending], usage: Usage | None, service_tier: str, cost_usd: str) -> bytes:
+        if service_tier:
+            self._after = b'],"service_tier":%b%b' % (_encode(tier_of(service_tier)), self._after[1:])
         parts: list[bytes] = []
         for choice, ending in sorted(endings.items()):
             reason = "stop" if choice in self._refused else FINISH[ending.reason]
             parts += [self._details(choice), self._chunk(choice, b"{}", reason)]
         if self._usage and usage is not None:
-            parts.append(self._before + b'],"usage":%b}\n\n' % _encode(usage_of(usage, cost_usd)))
+            told = self._after.replace(b'"usage":null', b'"usage":%b' % _encode(usage_of(usage, cost_usd)))
+            parts.append(self._before + told)
         parts.append(b"data: [DONE]\n\n")
         return b"".join(parts)
 

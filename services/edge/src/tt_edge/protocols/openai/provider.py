@@ -73,7 +73,7 @@ class OpenAIProvider:
                     "function": {
                         "name": tool.name,
                         **({"description": tool.description} if tool.description else {}),
-                        **({"parameters": tool.schema} if tool.schema is not None else {}),
+                        **({"parameters": _parameters(tool.schema)} if tool.schema is not None else {}),
                         **({"strict": tool.strict} if tool.strict is not None else {}),
                     },
                 }
@@ -83,14 +83,20 @@ class OpenAIProvider:
                 body["tool_choice"] = _tool_choice(asked.tool_choice)
         return UpstreamRequest("/chat/completions", msgspec.json.encode(body))
 
-    def answer(self, body: bytes) -> ChatAnswer | None:
+    def answer(self, body: bytes, asked: ChatRequest) -> ChatAnswer | None:
         return read_answer(body)
 
-    def reader(self) -> "OpenAIReader":
+    def reader(self, asked: ChatRequest) -> "OpenAIReader":
         return OpenAIReader()
 
     def refusal_message(self, status: int, body: bytes) -> str:
         return refusal_message(status, body)
+
+
+def _parameters(schema: dict[str, object]) -> dict[str, object]:
+    """OpenAI refuses an object without `properties`, which is how many a tool says that it takes nothing."""
+    plain = schema.get("type", "object") == "object" and not schema.keys() & {"properties", "$ref", "anyOf"}
+    return {"type": "object", "properties": {}, **schema} if plain else schema
 
 
 def _format(asked: ChatRequest) -> Json | None:

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from tt_common.ids import new_id
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
     Choice,
@@ -90,10 +91,10 @@ def _choice(choice: _Choice) -> Choice:
         blocks.append(Thinking(text=thought))
     if said.content:
         blocks.append(Text(text=said.content))
-    for at, call in enumerate(said.tool_calls or ()):
+    for call in said.tool_calls or ():
         function = call.function or _Function()
         blocks.append(
-            ToolUse(id=call.id or f"call_{at}", name=function.name or "", arguments=function.arguments or "{}")
+            ToolUse(id=call.id or new_id("call"), name=function.name or "", arguments=function.arguments or "{}")
         )
     ending = _ending(choice.finish_reason, called=bool(said.tool_calls), refused=bool(said.refusal))
     return Choice(blocks=tuple(blocks), ending=ending, refusal=said.refusal or "")
@@ -108,15 +109,20 @@ def _ending(finish: str | None, *, called: bool, refused: bool) -> Ending:
 
 
 class OpenAIReader(FramedReader):
-    """Chunks of a chat stream as events. A tool call starts where its name came; its state is kept by choice and index."""
+    """Chunks of a chat stream as events. The state of a call is kept by choice and index; one starts where its name came.
 
-    __slots__ = ("_calls", "_ended", "_refused")
+    Some providers give every parallel call the index 0: another id that comes with a name is another call.
+    """
+
+    __slots__ = ("_begun", "_calls", "_ended", "_refused")
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls: dict[tuple[int, int], int] = {}
-        """By choice and the provider's index: which call of the choice it is."""
-        self._ended = False
+        self._calls: dict[tuple[int, int], _Begun] = {}
+        """By choice and the provider's index: the last call there."""
+        self._begun: dict[int, int] = {}
+        """By choice that anything was said in, how many calls were begun."""
+        self._ended: set[int] = set()
         self._refused: set[int] = set()
 
     def _ended_with(self, events: list[Event]) -> None:
@@ -125,6 +131,10 @@ class OpenAIReader(FramedReader):
 
     def _read(self, payload: bytes, events: list[Event]) -> None:
         if payload == b"[DONE]":
+            for choice in (
+                self._begun.keys() - self._ended
+            ):  # the marker says that all was said, though not why it ended
+                self._end(choice, None, events)
             events.append(Finished())
             return
         try:
@@ -142,6 +152,7 @@ class OpenAIReader(FramedReader):
 
     def _choice(self, choice: _Choice, events: list[Event]) -> None:
         said, index = choice.delta, choice.index
+        self._begun.setdefault(index, 0)
         if said is not None:
             if said.content:
                 events.append(TextDelta(said.content, index))
@@ -153,17 +164,36 @@ class OpenAIReader(FramedReader):
             for call in said.tool_calls or ():
                 self._call(call, index, events)
         if choice.finish_reason is not None:
-            self._ended = True
-            called = any(known == index for known, _ in self._calls)
-            ending = _ending(choice.finish_reason, called=called, refused=index in self._refused)
-            events.append(Ended(ending, index))
+            self._end(index, choice.finish_reason, events)
 
-    def _call(self, call: _Call, choice: int, events: list[Event]) -> None:
-        function = call.function or _Function()
-        key = (choice, call.index)
-        at = self._calls.get(key)
-        if at is None:
-            at = self._calls[key] = sum(1 for known, _ in self._calls if known == choice)
-            events.append(ToolStarted(at, call.id or f"call_{at}", function.name or "", choice=choice))
-        if function.arguments:
-            events.append(ToolDelta(at, function.arguments, choice))
+    def _end(self, choice: int, finish: str | None, events: list[Event]) -> None:
+        self._ended.add(choice)
+        ending = _ending(finish, called=self._begun[choice] > 0, refused=choice in self._refused)
+        events.append(Ended(ending, choice))
+
+    def _call(self, piece: _Call, choice: int, events: list[Event]) -> None:
+        function = piece.function or _Function()
+        call = self._calls.get((choice, piece.index))
+        another = call is not None and piece.id and call.id and piece.id != call.id and function.name
+        if call is None or another:
+            call = self._calls[choice, piece.index] = _Begun()
+        call.id = call.id or piece.id or ""
+        call.waiting += function.arguments or ""
+        if call.at is None and function.name:
+            call.at = self._begun[choice]
+            self._begun[choice] += 1
+            events.append(ToolStarted(call.at, call.id or new_id("call"), function.name, choice=choice))
+        if call.at is not None and call.waiting:
+            events.append(ToolDelta(call.at, call.waiting, choice))
+            call.waiting = ""
+
+
+class _Begun:
+    """A call on its way: `at` counts those of its choice, None until its name came; `waiting` are arguments that came before."""
+
+    __slots__ = ("at", "id", "waiting")
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.id = ""
+        self.waiting = ""

@@ -11,6 +11,7 @@ from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
 from tt_edge.protocols.bodies import decode_fields
+from tt_edge.protocols.openai.foreign import without_foreign_thoughts
 from tt_edge.protocols.port import Request
 
 CHOICES_MAX: Final = 128
@@ -93,6 +94,8 @@ def build(request: OpenAIRequest, upstream_model: str, output_limit: int | None)
     """The body for the provider: its model name, usage reporting in streams, and a lowered output limit where there is one."""
     fields = dict(request.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
+    if request.kind == "chat":
+        fields["messages"] = without_foreign_thoughts(fields["messages"], upstream_model)
     if request.stream:
         fields["stream_options"] = msgspec.Raw(msgspec.json.encode({**request.stream_options, "include_usage": True}))
     if output_limit is not None:

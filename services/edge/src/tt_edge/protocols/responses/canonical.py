@@ -1,13 +1,7 @@
-"""A request for a response in the canonical form: items become blocks of turns. Each field is translated, a hint, or refused by name.
+"""A request for a response in the canonical form: items become blocks of turns. Each field is translated, a hint, or refused by name."""
 
-Signatures of thoughts travel in the `encrypted_content` of reasoning items, marked with their vendor; see `sealed`.
-"""
-
-import base64
 from collections.abc import Iterable
 from typing import Any, Final, cast
-
-import msgspec
 
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.protocols.canonical.read import (
@@ -20,6 +14,7 @@ from tt_edge.protocols.canonical.read import (
     number_at,
     object_at,
     one_of,
+    only,
     text_at,
 )
 from tt_edge.protocols.canonical.request import (
@@ -37,9 +32,9 @@ from tt_edge.protocols.canonical.request import (
     ToolResult,
     ToolUse,
     Turn,
-    Vendor,
 )
 from tt_edge.protocols.responses.request import ResponsesRequest
+from tt_edge.protocols.responses.seals import unsealed
 
 HINTS: Final = frozenset(
     {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "stream_options"}
@@ -56,31 +51,6 @@ TRANSLATED: Final = frozenset(
     " user service_tier".split()
 )
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh")
-PREFIX: Final = "tt1."
-
-
-class Seal(msgspec.Struct, frozen=True, array_like=True):
-    """What a reasoning item's `encrypted_content` holds. `call`: the signature belongs to the tool call behind it."""
-
-    vendor: Vendor | None
-    signature: str
-    redacted: bool = False
-    call: bool = False
-
-
-def sealed(seal: Seal) -> str:
-    """The seal as `encrypted_content`."""
-    return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(seal)).decode()
-
-
-def unsealed(text: Any) -> Seal | None:
-    """None for what was not sealed here."""
-    if not isinstance(text, str) or not text.startswith(PREFIX):
-        return None
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text[len(PREFIX) :]), type=Seal)
-    except (ValueError, msgspec.MsgspecError):
-        return None
 
 
 def canonical_of(request: ResponsesRequest) -> ChatRequest:
@@ -216,14 +186,16 @@ class _Items:
         else:
             call_id = text_at(item.get("call_id"), f"{path}.call_id")
             content = _content(item.get("output"), f"{path}.output")
-            said = tuple(block for block in content if isinstance(block, (Text, Image, Document)))
+            rule = "a result holds text, pictures and files"
+            said = tuple(only(block, (Text, Image, Document), f"{path}.output", rule) for block in content)
             self._say("user", [ToolResult(id=call_id, name=self._names.get(call_id, ""), content=said)])
 
     def _message(self, item: Json, path: str) -> None:
         role = one_of(item.get("role"), f"{path}.role", ("user", "assistant", "system", "developer"))
         blocks = _content(item.get("content"), f"{path}.content")
         if role in ("system", "developer"):
-            self.system += [block for block in blocks if isinstance(block, Text)]
+            rule = "a system message holds text alone"
+            self.system += [only(block, (Text,), f"{path}.content", rule) for block in blocks]
         else:
             self._say(role, blocks)
 

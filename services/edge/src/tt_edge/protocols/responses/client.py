@@ -18,9 +18,11 @@ from tt_edge.protocols.canonical.answer import (
     ToolStarted,
 )
 from tt_edge.protocols.canonical.request import ChatRequest, Text, Thinking
+from tt_edge.protocols.openai.client import tier_of
 from tt_edge.protocols.port import Request
-from tt_edge.protocols.responses.canonical import Seal, canonical_of, sealed
+from tt_edge.protocols.responses.canonical import canonical_of
 from tt_edge.protocols.responses.request import ResponsesRequest
+from tt_edge.protocols.responses.seals import Seal, sealed
 from tt_edge.protocols.responses.usage import usage_of
 
 FIELDS: Final = {
@@ -170,7 +172,7 @@ class ResponsesWriter:
             "status": "completed" if reason is None else "incomplete",
             "incomplete_details": None if reason is None else {"reason": reason},
             "output": [_whole(item) for item in self._items],
-            "service_tier": service_tier or "default",
+            "service_tier": tier_of(service_tier) if service_tier else "default",
             "usage": None if usage is None else usage_of(usage, cost_usd),
         }
 

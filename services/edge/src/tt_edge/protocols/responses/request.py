@@ -10,10 +10,11 @@ from tt_edge.domain.tokens import count_prompt_tokens
 from tt_edge.protocols.bodies import decode_fields
 from tt_edge.protocols.openai.request import IMAGE_TOKENS, MESSAGE_OVERHEAD_TOKENS, OUTPUT_LIMIT_MAX
 from tt_edge.protocols.port import RawFields, Request
+from tt_edge.protocols.responses.seals import without_foreign_thoughts
 
 PREVIOUS_TOKENS: Final = 16_000
 """What a hold assumes for what a `previous_response_id` or a conversation brings along. The provider's usage settles."""
-IMAGE_PARTS: Final = frozenset({"input_image", "computer_screenshot"})
+IMAGE_PARTS: Final = ("input_image", "computer_screenshot")
 
 
 class _Known(msgspec.Struct):
@@ -71,6 +72,8 @@ def build(request: ResponsesRequest, upstream_model: str, output_limit: int | No
     """The body for a provider: its model name, and a lowered output limit where there is one."""
     fields: RawFields = dict(request.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
+    if (asked := fields.get("input")) is not None:
+        fields["input"] = without_foreign_thoughts(asked)
     if output_limit is not None:
         fields["max_output_tokens"] = msgspec.Raw(str(output_limit).encode())
     return msgspec.json.encode(fields)

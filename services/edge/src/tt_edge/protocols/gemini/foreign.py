@@ -1,0 +1,44 @@
+"""Other vendors' thoughts in a conversation that goes on with Gemini itself: it would refuse signatures that are not its own.
+
+They are told by their seal, which this gateway made; everything else stays as the client sent it.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tt_edge.protocols.gemini.outgoing import NO_SIGNATURE
+from tt_edge.protocols.gemini.seals import SEALED
+
+MARK: Final = b'"' + SEALED.encode()
+SIGNATURE: Final = ("thoughtSignature", "thought_signature")
+CALL: Final = ("functionCall", "function_call")
+
+
+def without_foreign_thoughts(raw: msgspec.Raw) -> msgspec.Raw:
+    """The contents, without thoughts that another vendor signed; the first call beside them has the stand-in for a signature."""
+    if MARK not in bytes(raw):
+        return raw
+    contents: Any = msgspec.json.decode(raw)
+    kept = [content for content in (contents if isinstance(contents, list) else [contents]) if _is_left(content)]
+    return msgspec.Raw(msgspec.json.encode(kept))
+
+
+def _is_left(content: Any) -> bool:
+    """Whether anything is left of a content, from which the thoughts are taken."""
+    parts = content.get("parts") if isinstance(content, dict) else None
+    if not isinstance(parts, list):
+        return True
+    own = [part for part in parts if not _signature(part).startswith(SEALED)]
+    if len(own) == len(parts):
+        return True
+    content["parts"] = own
+    call = next((part for part in own if isinstance(part, dict) and any(name in part for name in CALL)), None)
+    if call is not None and not _signature(call):
+        call[SIGNATURE[0]] = NO_SIGNATURE
+    return bool(own)
+
+
+def _signature(part: Any) -> str:
+    found = next((part[name] for name in SIGNATURE if name in part), "") if isinstance(part, dict) else ""
+    return found if isinstance(found, str) else ""
