@@ -53,6 +53,7 @@ ACCESS: Final[dict[str, str]] = {
     "GET /deposits/address": SIGNED_IN,
     "GET /deposits/address/qr.svg": SIGNED_IN,
     "GET /deposits/status": SIGNED_IN,
+    "GET /deposits/events": SIGNED_IN,
     "GET /deposits/orders": SIGNED_IN,
     "POST /deposits/orders": SIGNED_IN,
     "GET /deposits/orders/{order_id}": OWN,

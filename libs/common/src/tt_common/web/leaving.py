@@ -3,6 +3,7 @@
 Without it the connections that reach a server at the moment when it stops listening break unanswered: one in some thousands.
 """
 
+import asyncio
 import signal
 from types import FrameType
 
@@ -17,6 +18,8 @@ class Leaving:
     def __init__(self, leave_s: float) -> None:
         """`leave_s` is the time between the signal and the stop; 0 stops at once."""
         self.leave_s = leave_s
+        self.stopping = asyncio.Event()
+        """Set when the server stops: answers that have no end of their own end now."""
         self._stop_at_s: float | None = None
 
     @property
@@ -55,4 +58,7 @@ class LeavingServer(uvicorn.Server):
         """uvicorn asks ten times a second."""
         if self._leaving.over and not self.should_exit:
             self.handle_exit(signal.SIGTERM, None)
-        return await super().on_tick(counter)
+        stops = await super().on_tick(counter)
+        if stops:
+            self._leaving.stopping.set()
+        return stops

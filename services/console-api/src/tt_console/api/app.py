@@ -11,6 +11,7 @@ from tt_common.web.metrics import metrics_router, new_registry
 from tt_console.api import (
     auth,
     balance,
+    deposit_events,
     deposit_records,
     deposits,
     keys,
@@ -36,6 +37,7 @@ ROUTERS: Final = (
     operator_catalog.router,
     deposits.router,
     deposit_records.router,
+    deposit_events.router,
     operator_deposits.router,
     operator_scanner.router,
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from tt_console.clients.billing import BillingClient
+from tt_console.clients.deposit_feed import DepositFeeds
 from tt_console.clients.deposits import DepositsClient
 from tt_console.clients.passwords import Argon2Passwords
 from tt_console.domain.prices import Credit
@@ -23,6 +24,7 @@ class Context:
     database: PostgresDatabase
     billing: BillingClient
     deposits: DepositsClient
+    feeds: DepositFeeds
     passwords: Argon2Passwords
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     provider_networks: tuple[IPv4Network | IPv6Network, ...]

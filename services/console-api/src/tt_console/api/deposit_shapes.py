@@ -6,9 +6,9 @@ from fastapi import Path, Query
 from pydantic import BaseModel
 
 from tt_common.contracts.deposit_events import OrderStatus
-from tt_common.contracts.deposits import CONFIRMATIONS_REQUIRED, DepositRecord, DepositState, Order, ScannerState
+from tt_common.contracts.deposits import CONFIRMATIONS_REQUIRED, DepositRecord, DepositState, Order
 from tt_console.api.pages import time_text
-from tt_console.domain.deposits import explorer_url, format_usdt
+from tt_console.domain.deposits import DepositStatus, explorer_url, format_usdt
 
 STATES_MAX: Final = 8
 
@@ -135,14 +135,14 @@ def operator_deposit_out(record: DepositRecord) -> OperatorDepositOut:
     return OperatorDepositOut(**_fields(record), account_id=record.account_id, timeline=timeline)
 
 
-def status_out(scanner: ScannerState) -> StatusOut:
+def status_out(status: DepositStatus) -> StatusOut:
     """What a customer is told of the scanner."""
     return StatusOut(
-        network=scanner.network,
-        delayed=scanner.delayed,
-        halted=bool(scanner.halted_reason),
-        eta_s=None if scanner.eta_s is None else round(scanner.eta_s),
-        read_until=time_text(scanner.cursor_time_ms),
+        network=status.network,
+        delayed=status.delayed,
+        halted=status.halted,
+        eta_s=status.eta_s,
+        read_until=time_text(status.read_until_ms),
     )
 
 

@@ -14,7 +14,7 @@ from tt_console.api.context import ContextDep
 from tt_console.api.deposit_shapes import OrderId, OrderOut, StatusOut, order_out, status_out
 from tt_console.api.pages import PAGE_DEFAULT, Cursor, Limit, Page, text_cursor, time_text
 from tt_console.api.session import SessionDep
-from tt_console.domain.deposits import CONTRACT_END, AdviceCode, advice_for, format_usdt, parse_usdt
+from tt_console.domain.deposits import CONTRACT_END, AdviceCode, advice_for, format_usdt, parse_usdt, status_of
 
 router = APIRouter(prefix="/deposits", tags=["deposits"])
 
@@ -148,7 +148,7 @@ async def post_cancel(order_id: OrderId, session: SessionDep, context: ContextDe
 @router.get("/status")
 async def get_status(_: SessionDep, context: ContextDep) -> StatusOut:
     """Whether deposits arrive as usual."""
-    return status_out(await context.deposits.scanner())
+    return status_out(status_of(await context.deposits.scanner()))
 
 
 def own_id(prefix: str, owner: str, idempotency_key: str | None) -> str:

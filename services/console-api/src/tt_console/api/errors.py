@@ -37,6 +37,7 @@ STATUS_OF: Final = {
     "invalid_state": 409,
     "address_unusable": 409,
     "too_many_attempts": 429,
+    "too_many_streams": 429,
     "unavailable": 503,
     "billing_unavailable": 503,
     "deposits_unavailable": 503,

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from tt_common.contracts.deposit_events import NANOUSD_PER_MICRO_USDT
-from tt_common.contracts.deposits import AddressState
+from tt_common.contracts.deposits import AddressState, DepositState, ScannerState
 from tt_common.errors import DomainError
 from tt_common.money import format_usd, parse_usd
 
@@ -19,6 +19,9 @@ EXPLORERS: Final = {
     "shasta": "https://shasta.tronscan.org/#/transaction/",
 }
 MAIN_NETWORK: Final = "mainnet"
+
+OPEN_STATES: Final[tuple[DepositState, ...]] = ("detected", "confirming", "crediting")
+"""What a deposit passes through by itself, within minutes."""
 
 AdviceCode = Literal[
     "address_unusable",
@@ -38,6 +41,20 @@ class Advice(msgspec.Struct, frozen=True):
     code: AdviceCode
     level: Literal["info", "warning"]
     text: str
+
+
+class DepositStatus(msgspec.Struct, frozen=True):
+    """Whether deposits arrive as usual; `eta_s` is how long catching up takes, None where nothing is late or nobody knows."""
+
+    network: str
+    delayed: bool
+    halted: bool
+    eta_s: int | None
+    read_until_ms: int | None
+
+    def says_the_same(self, other: "DepositStatus") -> bool:
+        """Whether a customer who was told the other needs not be told this one."""
+        return (self.delayed, self.halted, self.eta_s) == (other.delayed, other.halted, other.eta_s)
 
 
 def format_usdt(micro_usdt: int) -> str:
@@ -83,6 +100,17 @@ def advice_for(state: AddressState) -> list[Advice]:
         )
         advice.append(Advice("not_activated", "info", text))
     return [*advice, *_ALWAYS]
+
+
+def status_of(scanner: ScannerState) -> DepositStatus:
+    """What a customer is told of the scanner."""
+    return DepositStatus(
+        network=scanner.network,
+        delayed=scanner.delayed,
+        halted=bool(scanner.halted_reason),
+        eta_s=round(scanner.eta_s) if scanner.delayed and scanner.eta_s is not None else None,
+        read_until_ms=scanner.cursor_time_ms,
+    )
 
 
 _ALWAYS: Final = (

@@ -26,6 +26,7 @@ class ConsoleMetrics:
         )
         self.database_up = Gauge("tokentally_console_database_up", "1 while the database answers", registry=registry)
         self.nats_connected = Gauge("tokentally_console_nats_connected", "1 while connected to NATS", registry=registry)
+        self.event_streams = Gauge("tokentally_console_event_streams", "Open streams of live events", registry=registry)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered; `route` is the template, empty where none matched."""
