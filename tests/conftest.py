@@ -29,8 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Everything for real: PostgreSQL, NATS, the sandbox provider, billing, console and two edges."""
-    running = Product(tmp_path_factory.mktemp("product"), edges=EDGES)
+    """Everything for real: PostgreSQL, NATS, the sandbox provider and chain, billing, deposits, console and two edges."""
+    running = Product(tmp_path_factory.mktemp("product"), edges=EDGES, deposits=True)
     try:
         running.start()
         yield running

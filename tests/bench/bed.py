@@ -60,7 +60,7 @@ class Bed:
     def __init__(self, data_dir: Path, processors: Processors) -> None:
         collector_port, port = pick_free(), pick_free()
         traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{collector_port}"}
-        self.stack = Stack(data_dir, edges=1, env={"edge": traced})
+        self.stack = Stack(data_dir, edges=1, deposits=False, env={"edge": traced})
         self._processors = processors
         self.collector = self._service("collector", collector_port)
         self.passthrough = self._service("passthrough", port, self.stack.provider_url)

@@ -45,7 +45,12 @@ def traced(collector: TraceCollector, tmp_path_factory: pytest.TempPathFactory) 
         "TT_TRACE_RATIO": "0",
     }
     edge = env | {"SANDBOX_API_KEY": CANARY_PROVIDER_KEY}
-    product = Product(tmp_path_factory.mktemp("traced"), edges=1, env={"edge": edge, "billing": env, "console": env})
+    product = Product(
+        tmp_path_factory.mktemp("traced"),
+        edges=1,
+        deposits=True,
+        env={"edge": edge, "billing": env, "deposits": env, "console": env},
+    )
     try:
         product.start()
         yield product
@@ -174,7 +179,7 @@ def test_metrics_count_what_happened(traced: Product) -> None:
 
 
 def test_every_metric_that_dashboard_and_alerts_name_exists(traced: Product) -> None:
-    urls = (traced.stack.edge_urls[0], traced.stack.billing_url, traced.stack.console_url)
+    urls = (traced.stack.edge_urls[0], *_own_urls(traced))
     known = set[str]().union(*(scrape(url).names for url in urls))
 
     for path in ("deploy/grafana/tokentally.json", "deploy/prometheus/alerts.yml"):
@@ -185,7 +190,7 @@ def test_every_metric_that_dashboard_and_alerts_name_exists(traced: Product) -> 
 
 
 def test_metrics_are_not_for_the_world(traced: Product) -> None:
-    for url in (traced.stack.edge_urls[0], traced.stack.billing_url, traced.stack.console_url):
+    for url in (traced.stack.edge_urls[0], *_own_urls(traced)):
         answer = httpx.get(f"{url}/metrics", headers={"X-Forwarded-For": "203.0.113.7"}, trust_env=False)
 
         assert answer.status_code == 404
@@ -220,7 +225,7 @@ def test_no_secret_is_in_a_log_a_span_a_metric_an_event_an_error_or_a_process_li
     secrets = {key.plaintext, CANARY_PROVIDER_KEY, customer.password, *passwords.values()}
     told = {f"span {span.name} {span.span_id} of {span.service}": span.text for span in collector.spans}
     told |= {f"log {path.name}": path.read_text(errors="replace") for path in _logs(traced)}
-    for url in (traced.stack.edge_urls[0], traced.stack.billing_url, traced.stack.console_url):
+    for url in (traced.stack.edge_urls[0], *_own_urls(traced)):
         told[f"metrics of {url}"] = scrape(url).text
     for error in (unknown.value, failed.value, refused.value):
         told[f"error {error.status_code}"] = f"{error.response.headers} {error.response.text}"
@@ -232,6 +237,10 @@ def test_no_secret_is_in_a_log_a_span_a_metric_an_event_an_error_or_a_process_li
     told |= _process_list()
     assert len(told) > 20
     assert [where for where, text in told.items() for secret in secrets if secret in text] == []
+
+
+def _own_urls(product: Product) -> tuple[str, ...]:
+    return product.stack.billing_url, product.stack.deposits_url, product.stack.console_url
 
 
 def _logs(product: Product) -> list[Path]:

@@ -28,9 +28,11 @@ NO_VENDORS = {"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": "", "GEMINI_API_KEY": "
 
 
 class Product:
-    """Start with `start`, end with `stop`."""
+    """Start with `start`, end with `stop`. Deposits and their chain are there when asked for."""
 
-    def __init__(self, data_dir: Path, *, edges: int, env: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *, edges: int, deposits: bool = False, env: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         self._operator_password = secrets.token_urlsafe(16)
         console = {
             "CONSOLE_OPERATOR_PASSWORD": self._operator_password,
@@ -45,6 +47,7 @@ class Product:
         self.stack = Stack(
             data_dir,
             edges=edges,
+            deposits=deposits,
             env={
                 **given,
                 "console": console | dict(given.get("console", {})),

@@ -56,7 +56,7 @@ def sdk(provider: Service, control: httpx.Client) -> Iterator[OpenAI]:
 @pytest.fixture
 def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Makes `python -m tt_edge` and the others run a stand-in; variables FAIL_<COMMAND>=1 make a command fail."""
-    for package in ("tt_edge", "tt_billing", "tt_console"):
+    for package in ("tt_edge", "tt_billing", "tt_deposits", "tt_console"):
         folder = tmp_path / "standins" / package
         folder.mkdir(parents=True)
         (folder / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""Stands for edge, billing and console when the supervisor is under test: answers /readyz, commands end at once."""
+"""Stands for edge, billing, deposits and console when the supervisor is under test: answers /readyz, commands end at once."""
 
 import os
 import sys

@@ -20,6 +20,7 @@ PORT_VARIABLES = (
     "EDGE_PORT",
     "CONSOLE_PORT",
     "BILLING_PORT",
+    "DEPOSITS_PORT",
     "SANDBOX_PORT",
     "CHAIN_PORT",
     "NATS_PORT",
@@ -66,7 +67,7 @@ def test_every_service_gets_its_own_secrets_and_no_other(tmp_path: Path, standin
     stack = Stack(tmp_path / "data", edges=2, env={"edge": {"EDGE_LOG_LEVEL": "debug"}, "edge-1": {"EXTRA": "1"}})
 
     edge, other_edge = stack.service("edge-0").env, stack.service("edge-1").env
-    billing, console = stack.service("billing").env, stack.service("console").env
+    billing, console, deposits = (stack.service(name).env for name in ("billing", "console", "deposits"))
 
     assert edge["EDGE_NATS_URL"] == stack.nats.user_url("edge")
     assert edge["EDGE_JOURNAL_DIR"] != other_edge["EDGE_JOURNAL_DIR"]
@@ -76,6 +77,15 @@ def test_every_service_gets_its_own_secrets_and_no_other(tmp_path: Path, standin
     assert [name for name in billing if "DATABASE_URL" in name] == ["BILLING_DATABASE_URL"]
     assert [name for name in console if "DATABASE_URL" in name] == ["CONSOLE_DATABASE_URL"]
     assert "tt_billing_app" in billing["BILLING_DATABASE_URL"]
+    assert [name for name in deposits if "DATABASE_URL" in name] == ["DEPOSITS_DATABASE_URL"]
+    assert deposits["DEPOSITS_NATS_URL"] == stack.nats.user_url("deposits")
+    assert f"{stack.chain_url}/nodes/a" in deposits["DEPOSITS_NODES"]
+
+
+def test_a_stack_without_deposits_has_no_chain_either(tmp_path: Path, standins: Path) -> None:
+    with Stack(tmp_path / "data", deposits=False) as stack:
+        assert [service.name for service in stack.services] == ["sandbox", "billing", "edge-0", "console"]
+        assert all(httpx.get(f"{service.url}/readyz").status_code == 200 for service in stack.services)
 
 
 def test_services_can_be_killed_paused_and_restarted_one_by_one(tmp_path: Path, standins: Path) -> None:
@@ -123,7 +133,7 @@ def test_detached_stack_is_reported_keeps_its_key_and_stops(command_line: Comman
     assert (command_line.data_dir / "secrets.json").stat().st_mode & 0o777 == 0o600
     status = command_line.run("status")
     assert status.returncode == 0
-    assert status.stdout.count("running") == 8
+    assert status.stdout.count("running") == 9
     assert "already runs" in command_line.run("up").stdout
 
     down = command_line.run("down")

@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--reload", action="store_true", help="with up: restart services whose source changes")
     parser.add_argument("--detached", action="store_true", help="with up: this is the supervisor of a DETACH=1")
     parser.add_argument("--folder", type=Path, help="of a backup")
-    parser.add_argument("--database", help="with restore: billing or console")
+    parser.add_argument("--database", help="with restore: billing, deposits or console")
     arguments = parser.parse_args()
     try:
         settings = StackSettings()

@@ -71,7 +71,7 @@ def back_up(postgres: EmbeddedPostgres, folder: Path) -> list[Path]:
 
 
 def restore(postgres: EmbeddedPostgres, owner: str, folder: Path) -> None:
-    """The database of "billing" or "console" as `folder` has it; its service is stopped before. Raises StartError."""
+    """The database of "billing", "deposits" or "console" as `folder` has it; its service is stopped before. Raises StartError."""
     file = check_file(folder, f"{owner}.dump")
     restore_database(postgres, f"tt_{owner}", file, f"tt_{owner}_owner", may_connect=(f"tt_{owner}_app",))
 

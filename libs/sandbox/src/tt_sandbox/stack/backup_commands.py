@@ -15,7 +15,7 @@ from tt_sandbox.stack.supervisor import AlreadyRunning, FolderLock, stop_leftove
 
 
 def backup(settings: StackSettings, to: Path | None) -> int:
-    """Both databases into `to` (a fresh folder under the data folder by default), while the stack runs."""
+    """All databases into `to` (a fresh folder under the data folder by default), while the stack runs."""
     folder = DataFolder(settings.data_dir.resolve())
     to = (to or folder.root / "backups" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())).resolve()
     if (to / MANIFEST).exists():

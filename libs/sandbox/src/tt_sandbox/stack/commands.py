@@ -15,6 +15,7 @@ from types import FrameType
 
 import psutil
 
+from tt_sandbox.stack.deposit_settings import given_deposits
 from tt_sandbox.stack.folders import DataFolder
 from tt_sandbox.stack.guide import next_steps
 from tt_sandbox.stack.ports import is_free
@@ -29,6 +30,7 @@ PORT_USERS = {
     "edge": "the edge",
     "console": "the console API",
     "billing": "billing",
+    "deposits": "deposits",
     "sandbox": "the sandbox provider",
     "chain": "the sandbox chain",
     "nats": "NATS",
@@ -137,7 +139,8 @@ def _run(settings: StackSettings, folder: DataFolder, *, reload: bool, detached:
     problem: str | None = None
     try:
         with _signals_interrupt():
-            stack = Stack(folder.root, ports=settings.ports, say=_say)
+            env = {"deposits": given_deposits(os.environ)}
+            stack = Stack(folder.root, ports=settings.ports, env=env, say=_say)
             ports = {"postgres": stack.postgres.port, "nats": stack.nats.port}
             ports |= {service.name: service.port for service in stack.services}
             _ports_file(folder).write_text(json.dumps(ports))

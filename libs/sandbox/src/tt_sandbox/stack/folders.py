@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tt_common.contracts.nats_users import USERS
 
-DATABASE_PASSWORDS = ("billing_owner", "billing_app", "console_owner", "console_app")
+DATABASE_PASSWORDS = ("billing_owner", "billing_app", "deposits_owner", "deposits_app", "console_owner", "console_app")
 NATS_PREFIX = "nats_"
 PASSWORDS = (*DATABASE_PASSWORDS, *(f"{NATS_PREFIX}{user.name}" for user in USERS))
 

@@ -16,6 +16,7 @@ class Ports:
     edge: int = 0
     console: int = 0
     billing: int = 0
+    deposits: int = 0
     sandbox: int = 0
     chain: int = 0
     nats: int = 0
@@ -33,6 +34,7 @@ class StackSettings(BaseSettings):
     edge_port: int = Field(default=8080, ge=1, le=65535)
     console_port: int = Field(default=8081, ge=1, le=65535)
     billing_port: int = Field(default=8082, ge=1, le=65535)
+    deposits_port: int = Field(default=8083, ge=1, le=65535)
     sandbox_port: int = Field(default=8090, ge=1, le=65535)
     chain_port: int = Field(default=8091, ge=1, le=65535)
     nats_port: int = Field(default=42220, ge=1, le=65535)
@@ -45,6 +47,7 @@ class StackSettings(BaseSettings):
             edge=self.edge_port,
             console=self.console_port,
             billing=self.billing_port,
+            deposits=self.deposits_port,
             sandbox=self.sandbox_port,
             chain=self.chain_port,
             nats=self.nats_port,

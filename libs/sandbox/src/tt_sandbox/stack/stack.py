@@ -1,4 +1,4 @@
-"""The whole product on one machine: PostgreSQL, NATS, sandbox provider and chain, billing, edges and console API.
+"""The whole product on one machine: PostgreSQL, NATS, sandbox provider and chain, billing, deposits, edges and console API.
 
 `make up` and the tests start the same thing through this class. Invariant: a start that fails leaves nothing running.
 Never restarts anything by itself (the supervisor of `make up` does).
@@ -13,27 +13,30 @@ from types import TracebackType
 from typing import Self
 
 from tt_common.contracts.nats_users import DEPLOY
+from tt_sandbox.stack.deposit_settings import sandbox_deposits
 from tt_sandbox.stack.folders import DataFolder, write_private
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.ports import HOST, pick_free
 from tt_sandbox.stack.postgres import EmbeddedPostgres
-from tt_sandbox.stack.process import ChildProcess, StartError
+from tt_sandbox.stack.process import StartError
 from tt_sandbox.stack.service import Service
 from tt_sandbox.stack.settings import PROJECT_DIR, Ports
+from tt_sandbox.stack.steps import STEP_TIMEOUT_S, Step, run_steps
 
 SANDBOX_KEY = "sk-sandbox"
-STEP_TIMEOUT_S = 120.0
 # The console prints the demo account's password once, on the run that makes it; the user must see that line.
 LOGIN_PREFIX = "demo account:"
 # The services that own a database, by the name in roles, variables and modules.
-DATABASE_OWNERS = ("billing", "console")
+DATABASE_OWNERS = ("billing", "deposits", "console")
 MODULES = {
     "billing": "tt_billing",
+    "deposits": "tt_deposits",
     "console": "tt_console",
     "edge": "tt_edge",
     "sandbox": "tt_sandbox.provider",
     "chain": "tt_sandbox.chain",
 }
+STOP_ORDER = ("edge", "console", "deposits", "billing", "sandbox", "chain", "nats", "postgres")
 # What stands for the world outside, and gets no secret of ours.
 SANDBOXES = ("sandbox", "chain")
 # A deposit is solid after 18 more blocks: in some twenty seconds instead of a minute.
@@ -48,13 +51,15 @@ class Stack:
         data_dir: Path | str,
         *,
         edges: int = 1,
+        deposits: bool = True,
         ports: Ports | None = None,
         env: Mapping[str, Mapping[str, str]] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`env` adds variables by service ("billing", "edge" for all edges, "edge-0" for one); `say` gets progress.
 
-        With several edges a given edge port is the first one's; the others get free ones.
+        With several edges a given edge port is the first one's; the others get free ones. Without `deposits` there is
+        neither that service nor a chain for it.
         """
         self.folder = DataFolder(Path(data_dir).resolve())
         self.folder.create()
@@ -75,12 +80,18 @@ class Stack:
             pid_path=self.folder.pid("nats"),
             log_path=self.folder.log("nats"),
         )
+        self._deposits = deposits
+        self._sandboxes = SANDBOXES if deposits else ("sandbox",)
+        self._owners = tuple(owner for owner in DATABASE_OWNERS if deposits or owner != "deposits")
         self._services: dict[str, Service] = {}
         self._demo_key: str | None = None
         sandbox = self._add("sandbox", "sandbox", [], self._ports.sandbox)
         self.provider_url = f"{sandbox.url}/v1"
-        self._add("chain", "chain", [], self._ports.chain)
+        if deposits:
+            self._add("chain", "chain", [], self._ports.chain)
         self._add("billing", "billing", ["serve"], self._ports.billing)
+        if deposits:
+            self._add("deposits", "deposits", ["serve"], self._ports.deposits)
         self.edges = [self._add(f"edge-{i}", "edge", [], 0 if i else self._ports.edge) for i in range(edges)]
         self._add("console", "console", ["serve"], self._ports.console)
         for service in self.services:
@@ -116,42 +127,51 @@ class Stack:
         return self.service("billing").url
 
     @property
+    def deposits_url(self) -> str:
+        return self.service("deposits").url
+
+    @property
     def sandbox_url(self) -> str:
         """The sandbox provider's root, where /sandbox/calls and /sandbox/faults are; `provider_url` ends in /v1."""
         return self.service("sandbox").url
 
     @property
     def chain_url(self) -> str:
-        """The sandbox chain's root: nodes below /nodes/a, /nodes/b and /nodes/c, the tests' own door below /sandbox."""
+        """The sandbox chain's root: nodes below /nodes/a, /nodes/b and /nodes/c, the tests' own door below /sandbox. Raises KeyError
+        without `deposits`."""
         return self.service("chain").url
 
     def service(self, name: str) -> Service:
-        """A service by name: "sandbox", "chain", "billing", "edge-0", … or "console". Raises KeyError."""
+        """A service by name: "sandbox", "chain", "billing", "deposits", "edge-0", … or "console". Raises KeyError."""
         return self._services[name]
 
     def database_url(self, owner: str, role: str = "app") -> str:
-        """The URL of "billing"'s or "console"'s database for its "app" or "owner" role."""
+        """The URL of "billing"'s, "deposits"' or "console"'s database for its "app" or "owner" role."""
         return self.postgres.url(f"tt_{owner}", f"tt_{owner}_{role}", self._passwords[f"{owner}_{role}"])
 
     def start(self) -> None:
         """Starts everything in order and returns when all is ready. Raises StartError with everything stopped again."""
         try:
             self.start_engines()
-            self.deploy_streams()
-            for owner in DATABASE_OWNERS:
+            migrations = [
                 self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
-            self._start_services(*SANDBOXES)
-            self._start_services("billing")
+                for owner in self._owners
+            ]
+            run_steps([self._streams_step(), *migrations], self._say)
+            self._start_services(*self._sandboxes, "billing")
+            if self._deposits:
+                self.service("deposits").launch()
             catalog = ("seed", "--catalog", "config/catalog.json")
-            self._step(MODULES["console"], "console-seed", *catalog, env=self.service_env("console"))
-            self._start_services(*(edge.name for edge in self.edges), "console")
+            seed = self._step(MODULES["console"], "console-seed", *catalog, env=self.service_env("console"))
+            run_steps([seed], self._say)
+            self._start_services(*(name for name in self._services if name not in (*self._sandboxes, "billing")))
         except BaseException:
             self.stop()
             raise
 
     def deploy_streams(self) -> None:
         """Makes the streams and buckets that NATS lacks. Raises StartError."""
-        self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.user_url(DEPLOY.name)})
+        run_steps([self._streams_step()], self._say)
 
     def start_engines(self) -> None:
         """PostgreSQL with its roles and databases, and NATS. Raises StartError. Idempotent."""
@@ -162,7 +182,7 @@ class Stack:
     def start_databases(self) -> None:
         """PostgreSQL with its roles and databases. Raises StartError. Idempotent."""
         self.postgres.start()
-        for owner in DATABASE_OWNERS:
+        for owner in self._owners:
             database, roles = f"tt_{owner}", (f"tt_{owner}_owner", f"tt_{owner}_app")
             for role in roles:
                 self.postgres.create_role(role, self._passwords[role.removeprefix("tt_")])
@@ -173,7 +193,7 @@ class Stack:
         """Stops everything, edges first and PostgreSQL last, in bounded time. Idempotent."""
         for edge in self.edges:
             edge.process.ask_to_stop()
-        for service in [*self.edges, *(self.service(name) for name in ("console", "billing", *SANDBOXES))]:
+        for service in sorted(self.services, key=lambda service: STOP_ORDER.index(service.name.split("-")[0])):
             service.stop()
         self.nats.stop()
         self.postgres.stop()
@@ -217,6 +237,8 @@ class Stack:
             env["EDGE_JOURNAL_DIR"] = str(self.folder.edge_journal / name)
         if kind == "chain":
             env |= {"CHAIN_FILE": str(self.folder.chain / "chain.sqlite"), "CHAIN_BLOCK_S": CHAIN_BLOCK_S}
+        if kind == "deposits":
+            env |= sandbox_deposits(self.chain_url)
         if kind == "console":
             env["CONSOLE_EDGE_BASE_URL"] = self.edges[0].url
         for key in (kind, name):
@@ -248,17 +270,8 @@ class Stack:
             self.service(name).wait_ready()
             self._say(f"{name:<10} ready on {HOST}:{self.service(name).port}")
 
-    def _step(self, module: str, name: str, *arguments: str, env: Mapping[str, str]) -> None:
-        """Runs a one-shot command to its end. Raises StartError with its log."""
-        log_path = self.folder.log(name)
-        argv = [sys.executable, "-m", module, *arguments]
-        process = ChildProcess(name, argv, env=dict(os.environ) | dict(env), log_path=log_path, cwd=PROJECT_DIR)
-        process.start()
-        try:
-            exit_code = process.wait(STEP_TIMEOUT_S)
-        finally:
-            process.kill()
-        if exit_code != 0:
-            reason = f"took over {STEP_TIMEOUT_S:.0f} s" if exit_code is None else f"failed with {exit_code}"
-            raise StartError(f"{name} {reason}", log_path)
-        self._say(f"{name:<16} done")
+    def _streams_step(self) -> Step:
+        return self._step("tt_common.deploy", "deploy", env={"TT_NATS_URL": self.nats.user_url(DEPLOY.name)})
+
+    def _step(self, module: str, name: str, *arguments: str, env: Mapping[str, str]) -> Step:
+        return Step(name, module, arguments, env, self.folder.log(name))

@@ -12,17 +12,17 @@ from typing import NoReturn
 from tt_sandbox.stack.folders import DataFolder
 from tt_sandbox.stack.process import ChildProcess, StartError, read_pid_file, stop_stray
 from tt_sandbox.stack.settings import PROJECT_DIR
-from tt_sandbox.stack.stack import Stack
+from tt_sandbox.stack.stack import STOP_ORDER, Stack
 
 TICK_S = 0.5
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 30.0
 # A process that ran this long before it died starts again without a longer pause.
 STABLE_S = 60.0
-STOP_ORDER = ("edge", "console", "billing", "sandbox", "chain", "nats", "postgres")
 SOURCES = {
     "edge": ("libs/common/src", "services/edge/src"),
     "billing": ("libs/common/src", "services/billing/src"),
+    "deposits": ("libs/common/src", "services/deposits/src"),
     "console": ("libs/common/src", "services/console-api/src"),
     "sandbox": ("libs/sandbox/src/tt_sandbox/provider",),
     "chain": ("libs/common/src", "libs/sandbox/src/tt_sandbox/chain"),
