@@ -70,6 +70,7 @@ def test_history_survives_a_kill_and_a_restart(tmp_path: Path) -> None:
             chain.reorganise(1)
             chain.mine(4)
             chain.send(customer("waiting"), 7)
+            chain.reorganise(2)
             told, record, head = everything(chain, START_HEIGHT - 1, chain.head), chain.record(), chain.head
             service.kill()
         service.start()
