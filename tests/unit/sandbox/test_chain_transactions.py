@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tt_sandbox.chain import usdt
+from tt_sandbox.chain import filler, usdt
 from tt_sandbox.chain.addresses import NotAnAddress, parse, to_base58, to_hex
 from tt_sandbox.chain.protobuf import number, text
 from tt_sandbox.chain.scripts import Script, transaction
@@ -60,3 +60,14 @@ def test_txid_is_the_hash_of_the_raw_data_and_the_same_script_makes_the_same() -
     assert body["txID"] == made.txid == sha256(bytes.fromhex(body["raw_data_hex"])).hexdigest()
     assert transaction(script, parse(usdt.USDT), 70_000_001, 1).txid == made.txid
     assert transaction(script, parse(usdt.USDT), 70_000_001, 2).txid != made.txid
+
+
+def test_filler_repeats_its_patterns_but_never_a_txid() -> None:
+    made = [
+        filler.transactions(parse(usdt.USDT), height, 3 * filler.ADDRESS_COUNT) for height in (70_000_001, 70_000_002)
+    ]
+
+    assert len({transaction.txid for block in made for transaction in block}) == 6 * filler.ADDRESS_COUNT
+    assert {end for block in made for transaction in block for log in transaction.logs for end in log.topics[1:]} <= {
+        usdt.word(address) for address in filler.known()
+    }

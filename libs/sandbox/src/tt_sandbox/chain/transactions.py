@@ -42,6 +42,8 @@ class Outcome(StrEnum):
 
 # REVERT and ordinary exceptions clear the logs of a call; these don't (VMActuator of java-tron).
 LOGS_STAY: Final = frozenset({Outcome.SUCCESS, Outcome.OUT_OF_TIME, Outcome.JVM_STACK_OVER_FLOW})
+_FEE_LIMIT: Final = b'"fee_limit":%d,' % FEE_LIMIT_SUN
+_RAW_FEE_LIMIT: Final = protobuf.number(18, FEE_LIMIT_SUN)
 _REASONS: Final = {
     Outcome.REVERT: "REVERT opcode executed",
     Outcome.OUT_OF_ENERGY: "Not enough energy for 'SSTORE' operation executing: curInvokeEnergyLimit[1], curOpEnergy[2], usedEnergy[0]",
@@ -114,18 +116,11 @@ def _call(number: int, name: str, value: Mapping[str, object], wire: bytes, cont
 
 def _sealed(call: Call, height: int, sequence: int, outcome: Outcome) -> tuple[str, bytes]:
     """The txID in hex and the JSON in a block."""
-    before, ref_bytes, ref_hash, timestamp_ms = _reference(height)
+    before, after, ref_bytes, ref_hash, timestamp_ms = _reference(height)
     expiration_ms = timestamp_ms + LIFETIME_MS + sequence
-    fee_limit = FEE_LIMIT_SUN if call.contract is not None else 0
-    raw = (
-        before
-        + protobuf.number(8, expiration_ms)
-        + call.wire
-        + protobuf.number(14, timestamp_ms)
-        + protobuf.number(18, fee_limit)
-    )
+    raw_limit, limit = (_RAW_FEE_LIMIT, _FEE_LIMIT) if call.contract is not None else (b"", b"")
+    raw = before + protobuf.number(8, expiration_ms) + call.wire + after + raw_limit
     txid = sha256(raw).hexdigest()
-    limit = b'"fee_limit":%d,' % fee_limit if fee_limit else b""
     body = (
         b'{"ret":[{"contractRet":"%s"}],"signature":["%s"],"txID":"%s","raw_data":{"contract":[%s],"ref_block_bytes":"%s",'
         b'"ref_block_hash":"%s","expiration":%d,%s"timestamp":%d},"raw_data_hex":"%s"}'
@@ -146,12 +141,13 @@ def _sealed(call: Call, height: int, sequence: int, outcome: Outcome) -> tuple[s
 
 
 @lru_cache(maxsize=64)
-def _reference(height: int) -> tuple[bytes, bytes, bytes, int]:
-    """The beginning of the raw data, the two reference fields in hex, the timestamp: the same for all transactions of a block."""
+def _reference(height: int) -> tuple[bytes, bytes, bytes, bytes, int]:
+    """Begin and end of the raw data, the two reference fields in hex, the timestamp: the same for all transactions of a block."""
     number = (height & 0xFFFF).to_bytes(2, "big")
     digest = sha256(b"reference %d" % height).digest()[:8]
+    timestamp_ms = RAW_EPOCH_MS + height * RAW_BLOCK_MS
     before = protobuf.text(1, number) + protobuf.text(4, digest)
-    return before, number.hex().encode(), digest.hex().encode(), RAW_EPOCH_MS + height * RAW_BLOCK_MS
+    return before, protobuf.number(14, timestamp_ms), number.hex().encode(), digest.hex().encode(), timestamp_ms
 
 
 def _receipt(contract: bytes | None, outcome: Outcome, logs: tuple[Log, ...], result: bytes) -> tuple[int, bytes]:
