@@ -6,9 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from bip_utils import Bip44, Bip44Coins
 from nats.aio.client import Client
 from psycopg import sql
 
+from tests.integration.deposits.scanning import Watcher, watcher_on
 from tests.support.chain import Chain, chain_process
 from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
@@ -21,8 +23,7 @@ from tt_sandbox.stack.postgres import EmbeddedPostgres
 
 OWNER, APP, PASSWORD = "tt_deposits_owner", "tt_deposits_app", "test-only"
 TEMPLATE = "tt_deposits_template"
-XPUB = "xpub6DCWphzD1URX6NLY4bzJQoNz3Ja14ueGphAz3c7XdzyfR3hbsv4XybKuXVPSGFiASvcugTyiJrQyw5u33izp6rB1W9fgZM4ugKQJQBcEFo8"
-"""Trezor's test vectors: the mnemonic "all" twelve times, account 0."""
+SEED = b"deposits are tested with this seed"
 USDT = 1_000_000
 _numbers = itertools.count(1)
 
@@ -85,6 +86,13 @@ async def nc(nats_server: EmbeddedNats) -> AsyncIterator[Client]:
     await client.close()
 
 
+@pytest.fixture
+def xpub() -> str:
+    """Of an account of its own for every test: the chain outlives the test, and addresses that had something are not given out."""
+    account = Bip44.FromSeed(SEED, Bip44Coins.TRON).Purpose().Coin().Account(next(_numbers))
+    return account.PublicKey().ToExtended()
+
+
 class Deposits:
     """A running deposits service and what a test does with it."""
 
@@ -112,14 +120,16 @@ class Deposits:
             return cursor.fetchall() if cursor.description else []
 
 
-def deposit_settings(url: str, nats_url: str | None, chain: Chain, nodes: tuple[str, ...] = ("a", "b")) -> Settings:
+def deposit_settings(
+    url: str, nats_url: str | None, chain: Chain, xpub: str, nodes: tuple[str, ...] = ("a", "b")
+) -> Settings:
     """Of a service on the sandbox chain that looks often."""
     return Settings(
         database_url=url,
         nats_url=nats_url,
         owner_database_url=None,
         network="sandbox",
-        xpub=XPUB,
+        xpub=xpub,
         nodes=tuple(NodeSettings(name=name, url=chain.node_url(name)) for name in nodes),
         spare_addresses=3,
         poll_s=0.05,
@@ -129,10 +139,29 @@ def deposit_settings(url: str, nats_url: str | None, chain: Chain, nodes: tuple[
 
 @pytest.fixture
 async def idle_deposits(
-    postgres: EmbeddedPostgres, nats_server: EmbeddedNats, database: str, nc: Client, chain: Chain
+    postgres: EmbeddedPostgres, nats_server: EmbeddedNats, database: str, nc: Client, chain: Chain, xpub: str
 ) -> AsyncIterator[Deposits]:
     """Not started yet, for tests with settings of their own."""
-    settings = deposit_settings(postgres.url(database, APP, PASSWORD), nats_server.user_url("deposits"), chain)
+    settings = deposit_settings(postgres.url(database, APP, PASSWORD), nats_server.user_url("deposits"), chain, xpub)
     deposits = Deposits(settings, postgres.url(database, OWNER, PASSWORD))
     yield deposits
     await deposits.stop()
+
+
+@pytest.fixture
+def watch_settings(postgres: EmbeddedPostgres, database: str, chain: Chain, xpub: str) -> Settings:
+    """For a scanner that a test drives itself: no broker."""
+    return deposit_settings(postgres.url(database, APP, PASSWORD), None, chain, xpub)
+
+
+@pytest.fixture
+def owner_url(postgres: EmbeddedPostgres, database: str) -> str:
+    return postgres.url(database, OWNER, PASSWORD)
+
+
+@pytest.fixture
+async def watcher(watch_settings: Settings, owner_url: str, chain: Chain) -> AsyncIterator[Watcher]:
+    """Begun, on the nodes a and b."""
+    async with watcher_on(watch_settings, chain, owner_url) as watcher:
+        await watcher.begin()
+        yield watcher

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.deposits.conftest import XPUB, Deposits
+from tests.integration.deposits.conftest import Deposits
 from tt_deposits.domain.derivation import AccountKey, WrongXpub
 from tt_deposits.settings import NodeSettings
 
@@ -11,19 +11,19 @@ OTHER_XPUB = (
 )
 
 
-async def test_the_first_start_pins_the_xpub_and_the_same_starts_again(idle_deposits: Deposits) -> None:
+async def test_the_first_start_pins_the_xpub_and_the_same_starts_again(idle_deposits: Deposits, xpub: str) -> None:
     for _ in range(2):
-        await idle_deposits.start(xpub_fingerprint=AccountKey(XPUB).fingerprint)
+        await idle_deposits.start(xpub_fingerprint=AccountKey(xpub).fingerprint)
         await idle_deposits.stop()
     assert idle_deposits.rows("SELECT network, fingerprint FROM xpub_pin") == [
-        ("sandbox", AccountKey(XPUB).fingerprint)
+        ("sandbox", AccountKey(xpub).fingerprint)
     ]
 
 
-async def test_another_xpub_than_the_databases_refuses_the_start(idle_deposits: Deposits) -> None:
+async def test_another_xpub_than_the_databases_refuses_the_start(idle_deposits: Deposits, xpub: str) -> None:
     await idle_deposits.start()
     await idle_deposits.stop()
-    with pytest.raises(RuntimeError, match=f"the database's addresses are of {AccountKey(XPUB).fingerprint}"):
+    with pytest.raises(RuntimeError, match=f"the database's addresses are of {AccountKey(xpub).fingerprint}"):
         await idle_deposits.start(xpub=OTHER_XPUB)
 
 
@@ -40,12 +40,12 @@ async def test_another_xpub_than_the_settings_name_refuses_the_start(idle_deposi
     assert idle_deposits.rows("SELECT * FROM xpub_pin") == []
 
 
-async def test_no_xpub_no_nodes_or_a_key_that_is_not_there_refuse_the_start(idle_deposits: Deposits) -> None:
+async def test_no_xpub_no_nodes_or_a_key_that_is_not_there_refuse_the_start(idle_deposits: Deposits, xpub: str) -> None:
     nodes = idle_deposits.settings.nodes
     with pytest.raises(WrongXpub):
         await idle_deposits.start(xpub="")
     with pytest.raises(RuntimeError, match="names no node"):
-        await idle_deposits.start(xpub=XPUB, nodes=())
+        await idle_deposits.start(xpub=xpub, nodes=())
     keyed = NodeSettings(name="k", url=nodes[0].url, key_env="NO_SUCH_KEY")
     with pytest.raises(RuntimeError, match="NO_SUCH_KEY, the key of the node k, is not set"):
         await idle_deposits.start(nodes=(keyed,))

@@ -102,8 +102,8 @@ class TronNode:
             asked_at_ms=self._asked_at_ms,
         )
 
-    async def newest(self, *, solid: bool) -> Body:
-        body = await self.wallet("getnowblock", {"visible": False}, _bodies, solid=solid)
+    async def newest(self, *, solid: bool, timeout_s: float | None = None) -> Body:
+        body = await self.wallet("getnowblock", {"visible": False}, _bodies, solid=solid, timeout_s=timeout_s)
         ref = self.block_ref(body)
         if solid:
             self.solid, self.solid_heard_s = ref, monotonic_s()
@@ -111,17 +111,18 @@ class TronNode:
             self.head, self.head_heard_s = ref, monotonic_s()
         return body
 
-    async def body(self, height: int, *, solid: bool) -> Body | None:
+    async def body(self, height: int, *, solid: bool, timeout_s: float | None = None) -> Body | None:
+        request = {"num": height, "visible": False}
         try:
-            return await self.wallet("getblockbynum", {"num": height, "visible": False}, _bodies, solid=solid)
-        except _Nothing:
+            return await self.wallet("getblockbynum", request, _bodies, solid=solid, timeout_s=timeout_s)
+        except Nothing:
             return None
 
     async def infos(self, height: int, *, solid: bool) -> list[Info]:
         request = {"num": height, "visible": False}
         try:
             return await self.wallet("gettransactioninfobyblocknum", request, _infos, solid=solid)
-        except _Nothing:
+        except Nothing:
             return []
 
     async def usdt_balance(self, contract: bytes, address: bytes) -> int:
@@ -151,23 +152,35 @@ class TronNode:
         return BlockRef(height=body.height, block_id=block_id, time_ms=body.time_ms)
 
     async def wallet(
-        self, method: str, request: Mapping[str, Any], decoder: msgspec.json.Decoder[AnswerT], *, solid: bool
+        self,
+        method: str,
+        request: Mapping[str, Any],
+        decoder: msgspec.json.Decoder[AnswerT],
+        *,
+        solid: bool,
+        timeout_s: float | None = None,
     ) -> AnswerT:
-        """POST to /wallet or /walletsolidity. Raises NodeFailed; `{}` is `Nothing`, a kind of it."""
-        return await self.post(f"{self._solid if solid else self._full}{method}", request, decoder)
+        """POST to /wallet or /walletsolidity. Raises NodeFailed; `{}` is Nothing, a kind of it."""
+        return await self.post(f"{self._solid if solid else self._full}{method}", request, decoder, timeout_s)
 
     async def rpc(self, request: Mapping[str, Any], decoder: msgspec.json.Decoder[AnswerT]) -> AnswerT:
         """POST to the node's JSON-RPC. Raises NodeFailed; what is an error in JSON-RPC is the decoder's to know."""
         return await self.post(self._jsonrpc, request, decoder)
 
-    async def post(self, url: str, request: Mapping[str, Any], decoder: msgspec.json.Decoder[AnswerT]) -> AnswerT:
+    async def post(
+        self,
+        url: str,
+        request: Mapping[str, Any],
+        decoder: msgspec.json.Decoder[AnswerT],
+        timeout_s: float | None = None,
+    ) -> AnswerT:
         """The decoded answer. Raises NodeFailed, at once where the node is left alone."""
         if self.quiet:
             raise NodeFailed(self.name, "waiting")
         started_s = monotonic_s()
         self._asked_at_ms = now_ms()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(min(self._timeout_s, timeout_s or self._timeout_s)):
                 raw = await self._read(url, request)
         except (TimeoutError, httpx.TimeoutException):
             raise self._failed("timeout") from None
@@ -177,7 +190,7 @@ class TronNode:
             raise self._failed("unreachable", type(error).__name__) from None
         if raw.strip() == b"{}":
             self._succeeded(started_s)
-            raise _Nothing(self.name)
+            raise Nothing(self.name)
         try:
             answer = decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -229,7 +242,7 @@ class TronNode:
             self._error = ""
 
 
-class _Nothing(NodeFailed):
+class Nothing(NodeFailed):
     """`{}`: the node has no such thing, or doesn't know of it."""
 
     def __init__(self, node: str) -> None:

@@ -69,6 +69,32 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
     halted_at_ms: int
 
 
+class GivenAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's address, for ever."""
+
+    index: int
+    address: bytes
+    activated: bool
+    blacklisted: bool
+    assigned_at_ms: int
+
+
+class AddressCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many addresses there are, by what became of them."""
+
+    assigned: int
+    spare: int
+    skipped: int
+    blacklisted: int
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer from one of our addresses: a sweep."""
+
+    transfer: Transfer
+    address: Address
+
+
 class Deposit(msgspec.Struct, kw_only=True):
     """A row of `deposits`."""
 

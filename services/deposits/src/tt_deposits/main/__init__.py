@@ -1,6 +1,7 @@
-"""The commands of deposits: serve, migrate, addresses. Wiring only."""
+"""The commands of deposits: serve, migrate, addresses, rescan, resume, status. Wiring only."""
 
 import argparse
+import asyncio
 import logging
 import os
 import sys
@@ -23,6 +24,12 @@ def parser() -> argparse.ArgumentParser:
     commands_parser.add_parser("serve", help="scan the chain, serve RPC, run the jobs")
     commands_parser.add_parser("migrate", help="bring the database to the newest schema, as its owner")
     commands_parser.add_parser("addresses", help="fingerprint and first addresses, to compare with the device")
+    rescan_parser = commands_parser.add_parser("rescan", help="read solid blocks again, both heights included")
+    rescan_parser.add_argument("from_height", type=int)
+    rescan_parser.add_argument("to_height", type=int)
+    resume_parser = commands_parser.add_parser("resume", help="after a halt whose cause is gone: scan on")
+    resume_parser.add_argument("--reason", required=True, help="what was found and done")
+    commands_parser.add_parser("status", help="how far the chain is read, nodes, re-scans; exit status 1: halted")
     return main_parser
 
 
@@ -43,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return EXIT_USAGE
             migrate(MIGRATIONS_DIR, settings.owner_database_url, settings.database_url)
             return 0
-        return commands.addresses(settings)
+        if options.command == "addresses":
+            return commands.addresses(settings)
+        if options.command == "rescan":
+            return asyncio.run(commands.rescan(settings, options.from_height, options.to_height))
+        if options.command == "resume":
+            return asyncio.run(commands.resume_scan(settings, options.reason))
+        return asyncio.run(commands.status(settings))
     except WrongXpub as error:
         sys.stderr.write(f"DEPOSITS_XPUB: {error}\n")
         return EXIT_USAGE

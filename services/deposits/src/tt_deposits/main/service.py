@@ -40,9 +40,13 @@ from tt_deposits.consumers.booked import ACK_WAIT_S, BATCH_MAX, DURABLE, SUBJECT
 from tt_deposits.domain.base58 import address_bytes
 from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.domain.records import Rules
+from tt_deposits.jobs.addresses import run_addresses
 from tt_deposits.jobs.book_again import run_book_again
+from tt_deposits.jobs.head import run_head
+from tt_deposits.jobs.measure import Measuring
 from tt_deposits.jobs.orders import run_order_expiry
 from tt_deposits.jobs.reconciliation import Reconciler
+from tt_deposits.jobs.scanner import run_scanner
 from tt_deposits.settings import Settings
 from tt_deposits.store.database import PostgresDatabase
 from tt_deposits.store.outbox import OUTBOX
@@ -50,6 +54,7 @@ from tt_deposits.store.positions import read_position
 from tt_deposits.usecases.context import Context, Watch, steady_clock
 from tt_deposits.usecases.metrics import DepositsMetrics
 from tt_deposits.usecases.pin_xpub import pin_xpub
+from tt_deposits.usecases.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +101,10 @@ class Service:
         self._spawn(run_book_again(context, self._engine, self._stopping))
         self._spawn(run_order_expiry(context, self._engine, self._stopping))
         self._spawn(reconciler.run(self._stopping))
+        self._spawn(run_scanner(context, self._engine, self._stopping))
+        self._spawn(run_head(context, self._engine, self._stopping))
+        self._spawn(run_addresses(context, self._engine, self._stopping))
+        self._spawn(Measuring(context, self._engine, nc).run(self._stopping))
         server = self._server = RpcServer(nc, "deposits", VERSION, self._tracing, self.metrics.observe_rpc)
         rpc.register(server, context, witnesses, reconciler.ask)
         await server.start()
@@ -213,6 +222,7 @@ def make_context(
         poke_outbox=relay.poke if relay is not None else lambda: None,
         crash=crash_check(settings.crash_at, settings.crash_after),
         metrics=metrics or DepositsMetrics(CollectorRegistry()),
+        progress=Progress(),
     )
 
 

@@ -1,9 +1,11 @@
 """The chain as it was read: cursor, newest block ids, halt, and which xpub and network this database belongs to."""
 
+from collections.abc import Collection, Iterable, Sequence
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_common.db.rows import run
+from tt_common.db.rows import array, run
 from tt_deposits.domain.records import BlockRef, Cursor, Halt
 
 
@@ -23,6 +25,65 @@ async def pin_xpub(connection: AsyncConnection, network: str, fingerprint: str, 
 async def read_cursor(connection: AsyncConnection, network: str) -> Cursor | None:
     """None before the first block."""
     return await _cursor(connection, "SELECT * FROM cursor WHERE network = :network", network)
+
+
+async def lock_cursor(connection: AsyncConnection, network: str, *, shared: bool = False) -> Cursor | None:
+    """For who moves it; `shared` for who only needs it not to move meanwhile."""
+    strength = "SHARE" if shared else "UPDATE"
+    return await _cursor(connection, f"SELECT * FROM cursor WHERE network = :network FOR {strength}", network)
+
+
+async def start_cursor(connection: AsyncConnection, network: str, block: BlockRef, now_ms: int) -> None:
+    """The scan begins with the block after this one. Does nothing where it has begun."""
+    await run(
+        connection,
+        "INSERT INTO cursor VALUES (:network, :height, :block_id, :time_ms, :now_ms) ON CONFLICT (network) DO NOTHING",
+        network=network,
+        height=block.height,
+        block_id=block.block_id,
+        time_ms=block.time_ms,
+        now_ms=now_ms,
+    )
+
+
+async def move_cursor(connection: AsyncConnection, network: str, block: BlockRef, now_ms: int) -> None:
+    """Forward; whoever calls holds its lock."""
+    await run(
+        connection,
+        "UPDATE cursor SET height = :height, block_id = :block_id, block_time_ms = :time_ms, scanned_at_ms = :now_ms"
+        " WHERE network = :network",
+        network=network,
+        height=block.height,
+        block_id=block.block_id,
+        time_ms=block.time_ms,
+        now_ms=now_ms,
+    )
+
+
+async def add_blocks(connection: AsyncConnection, blocks: Sequence[BlockRef]) -> None:
+    await run(
+        connection,
+        "INSERT INTO blocks SELECT * FROM unnest(CAST(:heights AS bigint[]), CAST(:ids AS bytea[]))",
+        heights=array([block.height for block in blocks]),
+        ids=bytea_array(block.block_id for block in blocks),
+    )
+
+
+async def prune_blocks(connection: AsyncConnection, height_max: int) -> None:
+    """Forget those up to that height."""
+    await run(connection, "DELETE FROM blocks WHERE height <= :height", height=height_max)
+
+
+async def read_block_ids(connection: AsyncConnection, heights: Collection[int]) -> dict[int, bytes]:
+    """Of those heights that are remembered."""
+    if not heights:
+        return {}
+    found = await run(
+        connection,
+        "SELECT height, block_id FROM blocks WHERE height = ANY(CAST(:heights AS bigint[]))",
+        heights=array(heights),
+    )
+    return {row.height: bytes(row.block_id) for row in found}
 
 
 async def read_halt(connection: AsyncConnection, network: str) -> Halt | None:
@@ -61,6 +122,11 @@ async def end_halt(connection: AsyncConnection, network: str, actor: str, reason
         now_ms=now_ms,
     )
     return ended.rowcount == 1
+
+
+def bytea_array(values: Iterable[bytes]) -> str:
+    """A PostgreSQL array literal, for `CAST(:parameter AS bytea[])`."""
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
 
 
 async def _cursor(connection: AsyncConnection, sql: str, network: str) -> Cursor | None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.db.rows import run
 from tt_common.errors import Unavailable
-from tt_deposits.store import chain, deposits, orders, outbox, positions, reconciliations
+from tt_deposits.store import addresses, chain, deposits, movements, orders, outbox, positions, reconciliations, rescans
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,35 @@ class PostgresUnit:
 
         self.pin_xpub = partial(chain.pin_xpub, connection)
         self.read_cursor = partial(chain.read_cursor, connection)
+        self.lock_cursor = partial(chain.lock_cursor, connection)
+        self.start_cursor = partial(chain.start_cursor, connection)
+        self.move_cursor = partial(chain.move_cursor, connection)
+        self.add_blocks = partial(chain.add_blocks, connection)
+        self.prune_blocks = partial(chain.prune_blocks, connection)
+        self.read_block_ids = partial(chain.read_block_ids, connection)
         self.read_halt = partial(chain.read_halt, connection)
         self.add_halt = partial(chain.add_halt, connection)
         self.end_halt = partial(chain.end_halt, connection)
+
+        self.find_addresses = partial(addresses.find_addresses, connection)
+        self.lock_addresses = partial(addresses.lock_addresses, connection)
+        self.set_blacklisted = partial(addresses.set_blacklisted, connection)
+        self.set_activated = partial(addresses.set_activated, connection)
+        self.count_addresses_by_use = partial(addresses.count_addresses_by_use, connection)
+        self.next_index = partial(addresses.next_index, connection)
+        self.add_address = partial(addresses.add_address, connection)
+        self.given_address = partial(addresses.given_address, connection)
+        self.give_address = partial(addresses.give_address, connection)
+
+        self.add_outgoing = partial(movements.add_outgoing, connection)
+        self.add_unsupported = partial(movements.add_unsupported, connection)
+        self.add_contract_event = partial(movements.add_contract_event, connection)
+        self.count_unsupported = partial(movements.count_unsupported, connection)
+
+        self.add_rescan = partial(rescans.add_rescan, connection)
+        self.next_rescan = partial(rescans.next_rescan, connection)
+        self.move_rescan = partial(rescans.move_rescan, connection)
+        self.list_rescans = partial(rescans.list_rescans, connection)
 
         self.lock_deposits = partial(deposits.lock_deposits, connection)
         self.lock_waiting = partial(deposits.lock_waiting, connection)

@@ -9,6 +9,7 @@ from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.domain.records import Rules
 from tt_deposits.usecases.metrics import DepositsMetrics
 from tt_deposits.usecases.ports import Database, Nodes
+from tt_deposits.usecases.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Context:
     poke_outbox: Callable[[], None]
     crash: CrashCheck
     metrics: DepositsMetrics
+    progress: Progress
 
 
 def steady_clock() -> Callable[[], int]:

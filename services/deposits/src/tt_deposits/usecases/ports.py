@@ -11,7 +11,8 @@ import msgspec
 
 from tt_common.contracts.deposits import NodeState
 from tt_deposits.domain.node_answers import Body, Info
-from tt_deposits.domain.records import BlockRef, Cursor, Halt
+from tt_deposits.domain.records import BlockRef
+from tt_deposits.usecases.chain_ports import ChainUnit
 from tt_deposits.usecases.desk_ports import DeskUnit
 
 
@@ -36,11 +37,11 @@ class Node(Protocol):
 
     @property
     def name(self) -> str: ...
-    async def newest(self, *, solid: bool) -> Body:
-        """The head, or the newest solid block."""
+    async def newest(self, *, solid: bool, timeout_s: float | None = None) -> Body:
+        """The head, or the newest solid block. A node that takes longer than `timeout_s` (None: than it is allowed) has failed."""
         ...
 
-    async def body(self, height: int, *, solid: bool) -> Body | None:
+    async def body(self, height: int, *, solid: bool, timeout_s: float | None = None) -> Body | None:
         """None where the node has no such block (yet)."""
         ...
 
@@ -75,14 +76,8 @@ class Nodes(Protocol):
         ...
 
 
-class Unit(DeskUnit, Protocol):
-    """One transaction. Each method is described where it is written, in the store's module of its noun."""
-
-    async def pin_xpub(self, network: str, fingerprint: str, now_ms: int) -> tuple[str, str]: ...
-    async def read_cursor(self, network: str) -> Cursor | None: ...
-    async def read_halt(self, network: str) -> Halt | None: ...
-    async def add_halt(self, network: str, halt: Halt) -> bool: ...
-    async def end_halt(self, network: str, actor: str, reason: str, now_ms: int) -> bool: ...
+class Unit(ChainUnit, DeskUnit, Protocol):
+    """One transaction."""
 
 
 class Database(Protocol):
