@@ -17,6 +17,7 @@ from tt_sandbox.stack.nats_server import EmbeddedNats
 
 STREAM = "EVENTS"
 SUBJECT = "events.v1"
+OTHERS = "others.v1"
 Handler = Callable[[list[Msg]], Awaitable[None]]
 Run = Callable[[PullConsumer], None]
 
@@ -180,6 +181,30 @@ async def test_a_position_up_to_date_is_left_alone(nc: Client, js: JetStreamCont
     # then nothing old comes again
     await until(lambda: len(again.seen) > 0)
     assert again.seen == [b"3"]
+
+
+async def test_a_durable_that_passed_over_messages_of_others_is_not_ahead(
+    nc: Client, js: JetStreamContext, run: Run, broker: EmbeddedNats
+) -> None:
+    # given a stream with messages of others around the only one that is for the durable, all there while it was handled
+    await js.update_stream(StreamConfig(name=STREAM, subjects=[SUBJECT, OTHERS]))
+    for subject in (OTHERS, SUBJECT, OTHERS, OTHERS):
+        await js.publish(subject, b"")
+    sink = Sink()
+    first = consumer(nc, sink.take)
+    await first.prepare()
+    run(first)
+    await until(lambda: sink.seen == [b""])
+    await asyncio.to_thread(broker.restart)
+    await until(lambda: nc.is_connected and first.healthy, 10)
+
+    # when services start, one with the position of that message, one whose database has lost it
+    remembers = consumer(nc, sink.take, StreamPosition(first.created, 2))
+    forgot = consumer(nc, sink.take, StreamPosition(first.created, 1))
+
+    # then
+    assert not await remembers.prepare()
+    assert await forgot.prepare()
 
 
 async def test_a_position_in_another_incarnation_of_the_stream_means_nothing(

@@ -1,6 +1,7 @@
 """CloudEvents 1.0 in binary mode on NATS: attributes as `ce-*` headers in exact lower case, the data as JSON payload.
 
-`ce-id` is the event's id and `Nats-Msg-Id`; the broker's dedupe window only saves bandwidth, consumers dedupe by (source, id).
+`ce-id` is the event's id and `Nats-Msg-Id`, but for events that are said again on purpose; the broker's dedupe window only saves
+bandwidth, consumers dedupe by (source, id).
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from tt_common.clock import rfc3339
 from tt_common.contracts.events import EDGE_SOURCE, USAGE_V1, UsageEvent
 
 CONTENT_TYPE = "application/json"
+MESSAGE_ID = "Nats-Msg-Id"
 
 
 def event_headers(
@@ -23,7 +25,7 @@ def event_headers(
         "ce-time": rfc3339(time_ms),
         "ce-subject": subject,
         "content-type": CONTENT_TYPE,
-        "Nats-Msg-Id": event_id,
+        MESSAGE_ID: event_id,
     }
     if traceparent:
         headers["traceparent"] = traceparent

@@ -21,9 +21,10 @@ from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, Meta
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tt_common.bus.events import event_headers
+from tt_common.bus.events import MESSAGE_ID, event_headers
 from tt_common.clock import monotonic_s
 from tt_common.db.leadership import lead
+from tt_common.ids import new_event_id
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +55,24 @@ class OutboxMessage(msgspec.Struct, frozen=True):
 
 
 def event_message(
-    subject: str, event_type: str, source: str, event_id: str, event_subject: str, time_ms: int, data: msgspec.Struct
+    subject: str,
+    event_type: str,
+    source: str,
+    event_id: str,
+    event_subject: str,
+    time_ms: int,
+    data: msgspec.Struct,
+    *,
+    said_again: bool = False,
 ) -> OutboxMessage:
-    """An event struct as an outbox message with CloudEvents headers."""
-    return OutboxMessage(
-        subject=subject,
-        payload=msgspec.json.encode(data),
-        headers=event_headers(event_id, event_type, source, event_subject, time_ms),
-    )
+    """An event struct as an outbox message with CloudEvents headers.
+
+    `said_again`: the same event is said more than once on purpose, and the broker's dedupe window must let each message through.
+    """
+    headers = event_headers(event_id, event_type, source, event_subject, time_ms)
+    if said_again:
+        headers[MESSAGE_ID] = new_event_id()
+    return OutboxMessage(subject=subject, payload=msgspec.json.encode(data), headers=headers)
 
 
 def outbox_table(metadata: MetaData) -> Table:
