@@ -8,7 +8,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIGRATIONS_DIR: Final = Path(__file__).parents[2] / "migrations"
 
-CrashPoint = Literal["", "before_commit", "after_commit_before_ack", "mid_grant", "after_grant_commit_before_reply"]
+CrashPoint = Literal[
+    "",
+    "before_commit",
+    "after_commit_before_ack",
+    "mid_grant",
+    "after_grant_commit_before_reply",
+    "before_deposit_commit",
+    "after_deposit_commit_before_ack",
+]
 
 
 class Settings(BaseSettings):

@@ -7,7 +7,15 @@ import re
 from typing import Final
 
 from tt_common.contracts.grants import ChangeGrant, CloseEpoch, EpochBeat, ShrinkGrants, Slices
-from tt_common.contracts.wallets import AdjustWallet, CaptureHold, ConfigureWallet, GetKeySpend, PlaceHold, PublishPrice
+from tt_common.contracts.wallets import (
+    AdjustWallet,
+    CaptureHold,
+    ConfigureWallet,
+    GetKeySpend,
+    ListBookedDeposits,
+    PlaceHold,
+    PublishPrice,
+)
 from tt_common.errors import DomainError
 
 AMOUNT_NANOUSD_MAX: Final = 10**16
@@ -87,6 +95,10 @@ def check_keys(request: GetKeySpend) -> None:
     if len(request.key_ids) > KEYS_MAX:
         raise _invalid(f"at most {KEYS_MAX} keys in one request")
     check_ids(*request.key_ids)
+
+
+def check_page(request: ListBookedDeposits) -> None:
+    _between(0, 2**62, request.after)
 
 
 def check_ids(*ids: str) -> None:

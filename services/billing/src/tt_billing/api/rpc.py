@@ -11,6 +11,7 @@ import msgspec
 
 from tt_billing.api import requests as check
 from tt_billing.usecases import direct_holds, epochs, prices, usage_records, wallets
+from tt_billing.usecases.book_deposits import list_booked_deposits
 from tt_billing.usecases.change_grant import change_grant
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.grant_batch import GrantBatch
@@ -83,3 +84,4 @@ def register(server: RpcServer, context: Context, batch: GrantBatch, recall: Rec
     )
     serve(w.USAGE_EXPORT, w.ExportUsage, accept_anything, lambda r: usage_records.export_usage(context, r))
     serve(w.KEY_SPEND, w.GetKeySpend, check.check_keys, lambda r: wallets.get_key_spend(context, r))
+    serve(w.DEPOSITS_BOOKED, w.ListBookedDeposits, check.check_page, lambda r: list_booked_deposits(context, r))

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
-from tt_billing.domain.records import DatabaseWentBack
+from tt_billing.consumers.progress import Progress
+from tt_billing.domain.records import DatabaseWentBack, Delivery
 from tt_billing.usecases.context import Context
-from tt_billing.usecases.settle_usage import Delivery, settle_usage
+from tt_billing.usecases.settle_usage import settle_usage
 from tt_common.bus.consumer import stream_sequence
 from tt_common.contracts.streams import BILLING_DURABLE, USAGE
 from tt_common.telemetry.consuming import UsageMeter
@@ -34,23 +35,19 @@ class UsageHandler:
         self._stream_created = stream_created
         self._meter = meter
         self._went_back = went_back
-        self._committed = ("", 0)
-        """The stream's incarnation and the highest sequence that this process has committed."""
+        self._progress = Progress()
 
     async def handle(self, messages: list[Msg]) -> None:
         started_ns = time.time_ns()
         created = self._stream_created()
         deliveries = [Delivery(m.subject, stream_sequence(m), m.data) for m in messages]
         try:
-            poison = await settle_usage(self._context, deliveries, USAGE.name, created, self._highest(created))
+            poison = await settle_usage(self._context, deliveries, USAGE.name, created, self._progress.of(created))
         except DatabaseWentBack:
             self._went_back()
             raise
-        self._committed = (created, max(self._highest(created), *(delivery.sequence for delivery in deliveries)))
+        self._progress.committed(created, (delivery.sequence for delivery in deliveries))
         self._context.crash("after_commit_before_ack")
         for message, delivery in zip(messages, deliveries, strict=True):
             await (message.term() if delivery.sequence in poison else message.ack())
         self._meter.done(messages, started_ns, len(poison))
-
-    def _highest(self, created: str) -> int:
-        return self._committed[1] if self._committed[0] == created else 0

@@ -74,17 +74,18 @@ def traces_of(payload: bytes) -> Traces:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and _storable(value)
+    return isinstance(value, str) and bool(value) and storable(value)
 
 
 def _all_storable(names: tuple[str, ...]) -> bool:
     joined = "".join(names)
     # Nearly always the whole is short and plain, and so is every part.
-    return (len(joined) <= TEXT_MAX and joined.isascii() and "\x00" not in joined) or all(map(_storable, names))
+    return (len(joined) <= TEXT_MAX and joined.isascii() and "\x00" not in joined) or all(map(storable, names))
 
 
-def _storable(text: str) -> bool:
-    if len(text) > TEXT_MAX or "\x00" in text:
+def storable(text: str, length_max: int = TEXT_MAX) -> bool:
+    """Whether a column of text, or of JSON, takes it."""
+    if len(text) > length_max or "\x00" in text:
         return False
     try:
         text.encode()

@@ -9,6 +9,14 @@ class DatabaseWentBack(Exception):
     """The database knows less than this process has committed to it: it was restored from a backup."""
 
 
+class Delivery(msgspec.Struct, frozen=True):
+    """One message of a stream."""
+
+    subject: str
+    sequence: int
+    payload: bytes
+
+
 class OtherGrant(msgspec.Struct, frozen=True, kw_only=True):
     """What a recall needs to know of a grant; slices are those of the key's present window."""
 
@@ -69,16 +77,16 @@ class BookedUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Poison(msgspec.Struct, frozen=True, kw_only=True):
-    """An event for quarantine; epoch, sequence and grant where they could be read."""
+    """An event for quarantine; epoch, sequence and grant of a usage event, where they could be read."""
 
     payload_sha256: bytes
     subject: str
     stream_sequence: int
     payload: bytes
     reason: str
-    boot_epoch: str | None
-    edge_seq: int | None
-    grant_id: str | None
+    boot_epoch: str | None = None
+    edge_seq: int | None = None
+    grant_id: str | None = None
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,11 @@ from nats.aio.client import Client
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tt_billing.consumers.usage import DURABLE
+from tt_billing.consumers import deposits, usage
 from tt_billing.store.measures import read_measures
 from tt_billing.store.quarantine import count_quarantined
 from tt_billing.usecases.metrics import BillingMetrics
-from tt_common.contracts.streams import USAGE
+from tt_common.contracts.streams import DEPOSITS, USAGE
 from tt_common.telemetry.consuming import UsageMeter
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,12 @@ class Measuring:
             return
         try:
             stream = await self._js.stream_info(USAGE.name)
-            consumer = await self._js.consumer_info(USAGE.name, DURABLE)
+            settling = await self._js.consumer_info(USAGE.name, usage.DURABLE)
+            booking = await self._js.consumer_info(DEPOSITS.name, deposits.DURABLE)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             log.info("stream not measured", extra={"error": type(error).__name__})
             return
         metrics.usage_bytes.set(stream.state.bytes)
         metrics.usage_bytes_max.set(stream.config.max_bytes or 0)
-        self._usage.backlog.set((consumer.num_pending or 0) + (consumer.num_ack_pending or 0))
+        self._usage.backlog.set((settling.num_pending or 0) + (settling.num_ack_pending or 0))
+        metrics.deposits_backlog.set((booking.num_pending or 0) + (booking.num_ack_pending or 0))

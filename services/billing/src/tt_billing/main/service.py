@@ -1,4 +1,4 @@
-"""The running service: connections, RPC server, consumer and jobs, as the lifespan of its health app.
+"""The running service: connections, RPC server, consumers and jobs, as the lifespan of its health app.
 
 Whatever fails later (NATS, PostgreSQL) is waited out; only what is missing at the start refuses it.
 """
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tt_billing.api import rpc
 from tt_billing.clients.edges import EdgeRecaller
 from tt_billing.clients.price_bucket import read_price_records
-from tt_billing.consumers.usage import ACK_WAIT_S, BATCH_EVERY_S, BATCH_MAX, BATCHES_IN_FLIGHT, DURABLE, UsageHandler
+from tt_billing.consumers import deposits, usage
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.jobs.chores import Chore, Chores
 from tt_billing.jobs.measure import Measuring
@@ -39,7 +39,7 @@ from tt_billing.usecases.resume import adopt_prices, doubt_grants
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
-from tt_common.contracts.streams import BILLING, CATALOG, USAGE
+from tt_common.contracts.streams import BILLING, CATALOG, DEPOSITS, USAGE
 from tt_common.crash_points import crash_check
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
@@ -72,7 +72,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._engine: AsyncEngine = make_engine(settings.database_url, "tt-billing")
         self._nc: Client | None = None
-        self._consumer: PullConsumer | None = None
+        self._consumers: list[PullConsumer] = []
         self._slow_jobs: Chores | None = None
         self._server: RpcServer | None = None
         self._tracing = tracing_of("tokentally-billing")
@@ -84,7 +84,7 @@ class Service:
         if settings.nats_url is None:
             raise RuntimeError("BILLING_NATS_URL is not set")
         nc = self._nc = await connect(settings.nats_url, "tt-billing", self._reconnected)
-        await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, CATALOG.stream)
+        await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, DEPOSITS.name, CATALOG.stream)
         await self._wait_for_database()
         relay = OutboxRelay(self._engine, nc, OUTBOX)
         context = make_context(settings, self._engine, relay, self.metrics)
@@ -93,13 +93,14 @@ class Service:
         recaller = EdgeRecaller(nc, batch.shrink, settings.recall_wait_s, self.metrics)
         await recaller.start()
         await adopt_prices(context, await read_price_records(nc))
-        consumer = self._consumer = self._usage_consumer(nc, context, meter)
-        if await consumer.prepare():
+        self._consumers = [self._usage_consumer(nc, context, meter), self._deposits_consumer(nc, context)]
+        if any([await consumer.prepare() for consumer in self._consumers]):
             last_seq = (await nc.jetstream(timeout=5).stream_info(USAGE.name)).state.last_seq
             doubted = await doubt_grants(context, last_seq, settings.lost_grant_s)
-            log.error("the database was restored from a backup: usage is read again", extra={"grants": doubted})
+            log.error("the database was restored from a backup: streams are read again", extra={"grants": doubted})
         self._spawn(batch.run())
-        self._spawn(consumer.run())
+        for consumer in self._consumers:
+            self._spawn(consumer.run())
         self._spawn(relay.run(self._stopping))
         self._spawn(Sweeper(context, self._engine, nc, settings.lost_grant_s).run(self._stopping))
         self._spawn(Measuring(self._engine, nc, self.metrics, meter).run(self._stopping))
@@ -112,25 +113,38 @@ class Service:
         log.info("billing serves")
 
     def _usage_consumer(self, nc: Client, context: Context, meter: UsageMeter) -> PullConsumer:
-        async def position() -> StreamPosition | None:
-            async with self._engine.connect() as connection:
-                return await read_position(connection, USAGE.name)
-
-        return PullConsumer(
+        handler = usage.UsageHandler(context, lambda: consumer.created, meter, self._went_back)
+        consumer = PullConsumer(
             nc,
             USAGE.name,
-            DURABLE,
+            usage.DURABLE,
             USAGE.subjects[0],
-            UsageHandler(context, self._stream_created, meter, self._went_back).handle,
-            position,
-            batch_max=BATCH_MAX,
-            ack_wait_s=ACK_WAIT_S,
-            batch_every_s=BATCH_EVERY_S,
-            in_flight=BATCHES_IN_FLIGHT,
+            handler.handle,
+            lambda: self._position(USAGE.name),
+            batch_max=usage.BATCH_MAX,
+            ack_wait_s=usage.ACK_WAIT_S,
+            batch_every_s=usage.BATCH_EVERY_S,
+            in_flight=usage.BATCHES_IN_FLIGHT,
         )
+        return consumer
 
-    def _stream_created(self) -> str:
-        return self._consumer.created if self._consumer is not None else ""
+    def _deposits_consumer(self, nc: Client, context: Context) -> PullConsumer:
+        handler = deposits.DepositsHandler(context, lambda: consumer.created, self._went_back)
+        consumer = PullConsumer(
+            nc,
+            DEPOSITS.name,
+            deposits.DURABLE,
+            deposits.SUBJECT,
+            handler.handle,
+            lambda: self._position(DEPOSITS.name),
+            batch_max=deposits.BATCH_MAX,
+            ack_wait_s=deposits.ACK_WAIT_S,
+        )
+        return consumer
+
+    async def _position(self, stream: str) -> StreamPosition | None:
+        async with self._engine.connect() as connection:
+            return await read_position(connection, stream)
 
     def _went_back(self) -> None:
         """Whoever starts this process again starts it with what the restored database knows."""
@@ -156,8 +170,8 @@ class Service:
         """Take no more requests, finish those and the batch in hand, close."""
         if self._server is not None:
             await self._server.stop()
-        if self._consumer is not None:
-            self._consumer.stop()
+        for consumer in self._consumers:
+            consumer.stop()
         self._stopping.set()
         # The grant batch runs until cancelled: no request is left to wait for it.
         others = self._tasks[1:]

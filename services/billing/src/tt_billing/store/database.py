@@ -13,8 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_billing.domain.records import BookedUsage
-from tt_billing.store import book, epochs, grants, ledger, outbox, positions, prices, quarantine, reconcile, replay
+from tt_billing.store import (
+    book,
+    deposits,
+    epochs,
+    grants,
+    ledger,
+    outbox,
+    positions,
+    prices,
+    quarantine,
+    reconcile,
+    replay,
+)
 from tt_billing.store import usage_events as usage
+from tt_common.contracts.wallets import BookedDeposit
 from tt_common.db.rows import run
 from tt_common.errors import Unavailable
 
@@ -50,6 +63,8 @@ class PostgresUnit:
         self.read_booked = partial(usage.read_booked, connection)
         self.stream_unflagged = partial(usage.stream_unflagged, connection)
         self.save_position = partial(positions.save_position, connection)
+
+        self.known_deposits = partial(deposits.known_deposits, connection)
 
         self.add_poison = partial(quarantine.add_poison, connection)
         self.read_quarantined = partial(quarantine.read_quarantined, connection)
@@ -101,6 +116,10 @@ class PostgresDatabase:
     async def read_usage(self, after: int, limit: int) -> list[BookedUsage]:
         with _unavailable():
             return await usage.read_usage(self._engine, after, limit)
+
+    async def read_deposits(self, after: int, limit: int) -> list[BookedDeposit]:
+        with _unavailable():
+            return await deposits.read_deposits(self._engine, after, limit)
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import msgspec
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tt_billing.domain.deposits import HOUSE
 from tt_common.contracts import events
+from tt_common.contracts.deposit_events import DepositBooked
 from tt_common.contracts.streams import billing_subject
 from tt_common.db.outbox import OutboxMessage, enqueue, event_message, outbox_table
 
 OUTBOX: Final = outbox_table(MetaData())
-HOUSE: Final = "house"
 
 _NAMES: Final[dict[type[msgspec.Struct], str]] = {
     events.WalletAdjusted: "wallet_adjusted",
@@ -22,6 +23,7 @@ _NAMES: Final[dict[type[msgspec.Struct], str]] = {
     events.HoldEnded: "hold_ended",
     events.GrantLost: "grant_lost",
     events.PricePublished: "price_published",
+    DepositBooked: "deposit_booked",
 }
 
 
@@ -37,6 +39,7 @@ def billing_event(event: Any) -> OutboxMessage:
         account_id,
         event.booked_at_ms,
         event,
+        said_again=isinstance(event, DepositBooked),
     )
 
 

@@ -17,6 +17,8 @@ SELECT 'seq ' || seq AS what, 'a known kind of transfer' AS expected, kind || ':
 FROM ledger WHERE (kind, debit, credit) NOT IN (
     ('adjustment', 'adjustments', 'available'), ('adjustment', 'available', 'adjustments'),
     ('deposit', 'receipts', 'available'), ('deposit', 'available', 'receipts'),
+    ('deposit_credited', 'receipts', 'available'), ('deposit_suspended', 'receipts', 'suspense'),
+    ('deposit_assigned', 'suspense', 'available'),
     ('grant_opened', 'available', 'held'), ('grant_extended', 'available', 'held'),
     ('grant_shrunk', 'held', 'available'), ('grant_ended', 'held', 'available'),
     ('usage', 'held', 'revenue'), ('usage', 'available', 'revenue'),
@@ -77,6 +79,47 @@ WHERE e.closed AND e.watermark >= e.last_seq AND s.cost <> e.cost_nanousd
     AND NOT EXISTS (SELECT 1 FROM written_off w WHERE w.boot_epoch = e.boot_epoch)
 ORDER BY 1 LIMIT :max"""
 
+_DEPOSIT_AMOUNTS: Final = """
+SELECT 'deposit ' || source_id AS what, CAST(details ->> 'amount_micro_usdt' AS numeric) * 1000 AS expected,
+    amount_nanousd AS found
+FROM ledger WHERE source = 'deposit' AND amount_nanousd <> CAST(details ->> 'amount_micro_usdt' AS numeric) * 1000
+ORDER BY seq LIMIT :max"""
+
+_DEPOSIT_TRANSFERS: Final = """
+SELECT concat_ws(' ', details ->> 'network', details ->> 'txid', details ->> 'log_index') AS what,
+    'one entry' AS expected, string_agg(source_id, ', ' ORDER BY seq) AS found
+FROM ledger WHERE source = 'deposit' AND kind <> 'deposit_assigned'
+GROUP BY details ->> 'network', details ->> 'txid', details ->> 'log_index' HAVING count(*) > 1 ORDER BY 1 LIMIT :max"""
+
+_ASSIGNED: Final = """
+SELECT 'deposit ' || a.source_id AS what, a.amount_nanousd || ' suspended before' AS expected,
+    coalesce(CAST(s.amount_nanousd AS text), 'none') AS found
+FROM ledger a LEFT JOIN ledger s ON s.source = 'deposit' AND s.source_id = a.details ->> 'deposit_id'
+    AND s.kind = 'deposit_suspended' AND s.seq < a.seq
+WHERE a.source = 'deposit' AND a.kind = 'deposit_assigned' AND s.amount_nanousd IS DISTINCT FROM a.amount_nanousd
+ORDER BY a.seq LIMIT :max"""
+
+_SUSPENSE: Final = """
+SELECT 'suspense' AS what, d.waiting AS expected, p.balance AS found
+FROM (
+    SELECT coalesce(sum(s.amount_nanousd), 0) AS waiting FROM ledger s
+    WHERE s.source = 'deposit' AND s.kind = 'deposit_suspended' AND NOT EXISTS (
+        SELECT 1 FROM ledger a
+        WHERE a.source = 'deposit' AND a.kind = 'deposit_assigned' AND a.details ->> 'deposit_id' = s.source_id)
+) d, (SELECT coalesce(sum(amount_nanousd), 0) AS balance FROM postings WHERE bucket = 'suspense') p
+WHERE d.waiting <> p.balance LIMIT :max"""
+
+_RECEIPTS: Final = """
+SELECT 'receipts' AS what, d.deposited + m.deposited AS expected, p.balance AS found
+FROM (
+    SELECT coalesce(sum(amount_nanousd), 0) AS deposited FROM ledger
+    WHERE source = 'deposit' AND kind IN ('deposit_credited', 'deposit_suspended')
+) d, (
+    SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_nanousd ELSE -amount_nanousd END), 0) AS deposited
+    FROM ledger WHERE source = 'adjust' AND kind = 'deposit'
+) m, (SELECT coalesce(-sum(amount_nanousd), 0) AS balance FROM postings WHERE bucket = 'receipts') p
+WHERE d.deposited + m.deposited <> p.balance LIMIT :max"""
+
 CHECKS: Final = {
     "transfers are well formed": _TRANSFERS,
     "transactions sum to zero": _TRANSACTIONS,
@@ -85,6 +128,11 @@ CHECKS: Final = {
     "events are charged what they cost": _COST_CHARGED,
     "charges are revenue, by day and price": _REVENUE,
     "closed epochs cost what the edge says": _EPOCH_SUMS,
+    "deposits are booked at what arrived": _DEPOSIT_AMOUNTS,
+    "a transfer on the chain is booked once": _DEPOSIT_TRANSFERS,
+    "assigned deposits were in suspense": _ASSIGNED,
+    "suspense is what is suspended and not assigned": _SUSPENSE,
+    "receipts are the deposits": _RECEIPTS,
 }
 GAP_CHECK: Final = "no event is missing"
 REPLAY_CHECK: Final = "replay gives the stored projections"

@@ -7,6 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from tt_billing.domain.deposits import MOVES
+
 RPC_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LIVE_STATES: Final = ("open", "closing", "lost")
 
@@ -18,6 +20,9 @@ class BillingMetrics:
         def gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
             return Gauge(f"tokentally_billing_{name}", meaning, labels, registry=registry)
 
+        def counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"tokentally_billing_{name}", meaning, labels, registry=registry)
+
         self.registry = registry
         self.rpc = Histogram(
             "tokentally_billing_rpc_seconds",
@@ -26,12 +31,19 @@ class BillingMetrics:
             buckets=RPC_BOUNDS_S,
             registry=registry,
         )
-        self.recalls = Counter("tokentally_billing_recalls", "Recalls sent to the edges", ["result"], registry=registry)
+        self.recalls = counter("recalls", "Recalls sent to the edges", ("result",))
         for result in ("answered", "incomplete", "unsent"):
             self.recalls.labels(result)
-        self.overdrawn = Counter(
-            "tokentally_billing_wallets_overdrawn", "Wallets taken below their overdraft", registry=registry
-        )
+        self.overdrawn = counter("wallets_overdrawn", "Wallets taken below their overdraft")
+        self.deposits_booked = counter("deposits_booked", "Entries of deposits that moved money", ("entry",))
+        for entry in MOVES:
+            self.deposits_booked.labels(entry)
+        self.deposits_repeated = counter("deposits_repeated", "Entries asked for again, and answered again")
+        self.deposits_early = counter("deposits_early", "Assignments put off until their suspension is booked")
+        self.deposits_refused = counter("deposits_refused", "Deposits put in quarantine", ("reason",))
+        for reason in ("unreadable", "conflict"):
+            self.deposits_refused.labels(reason)
+        self.deposits_backlog = gauge("deposits_backlog", "Confirmed deposits in the stream and not booked")
         self.database_up = gauge("database_up", "1 while the database answers")
         self.nats_connected = gauge("nats_connected", "1 while connected to NATS")
         self.grants = gauge("grants", "Grants that are not ended", ("state",))

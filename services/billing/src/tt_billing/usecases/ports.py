@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from tt_billing.domain.book import Book, Wallet
+from tt_billing.domain.book import Book, Transfer, Wallet
 from tt_billing.domain.records import (
     BookedUsage,
     Difference,
@@ -24,7 +24,7 @@ from tt_billing.domain.records import (
 )
 from tt_common.bus.consumer import StreamPosition
 from tt_common.contracts.records import PriceRecord
-from tt_common.contracts.wallets import Entry
+from tt_common.contracts.wallets import BookedDeposit, Entry
 from tt_common.rating import Price
 
 RecallGrants = Callable[[str, Collection[str]], Awaitable[dict[str, int]]]
@@ -76,6 +76,8 @@ class Unit(Protocol):
     def stream_unflagged(self, after: int) -> AsyncIterator[list[BookedUsage]]: ...
     async def save_position(self, stream: str, position: StreamPosition, not_below: int) -> None: ...
 
+    async def known_deposits(self, source_ids: Sequence[str]) -> dict[str, Transfer]: ...
+
     async def add_poison(self, poison: Poison, now_ms: int) -> bool: ...
     async def read_quarantined(self, number: int) -> Quarantined | None: ...
     async def mark_settled(self, number: int, now_ms: int) -> None: ...
@@ -115,4 +117,8 @@ class Database(Protocol):
 
     async def read_usage(self, after: int, limit: int) -> list[BookedUsage]:
         """The record in booking order, above position `after`; never skips a row that commits later."""
+        ...
+
+    async def read_deposits(self, after: int, limit: int) -> list[BookedDeposit]:
+        """Entries of deposits in ledger order, above `seq` `after`; never skips one that commits later."""
         ...

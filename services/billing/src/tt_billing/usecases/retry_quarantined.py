@@ -1,10 +1,15 @@
-"""Settle an event out of quarantine, after whatever made it poison was fixed."""
+"""Settle an event out of quarantine, after whatever made it poison was fixed: usage is charged, a deposit is booked."""
 
 import msgspec
 
+from tt_billing.domain.records import Delivery, Quarantined
+from tt_billing.usecases import book_deposits, settle_usage
 from tt_billing.usecases.context import Context
-from tt_billing.usecases.settle_usage import Delivery, settle_in, sort_out
+from tt_billing.usecases.ports import Unit
+from tt_common.contracts.streams import deposits_subject
 from tt_common.errors import DomainError
+
+DEPOSITS_PREFIX = deposits_subject("deposit_confirmed", "")
 
 
 async def retry_quarantined(context: Context, number: int) -> str:
@@ -13,12 +18,34 @@ async def retry_quarantined(context: Context, number: int) -> str:
         row = await unit.read_quarantined(number)
         if row is None:
             raise DomainError("quarantine_not_found", "no such event in quarantine")
-        readable, poison = sort_out([Delivery(row.subject, row.stream_sequence, row.payload)])
-        if poison:
-            raise DomainError("still_poison", f"the event is still not understood: {poison[0].reason}")
-        # Its grant counted it when it was quarantined, if the sequence could be read then.
-        items = [msgspec.structs.replace(item, counted=row.grant_id is not None) for item in readable]
-        await settle_in(unit, context.now_ms(), items, [])
+        settle = _book_deposit if row.subject.startswith(DEPOSITS_PREFIX) else _settle_usage
+        event_id = await settle(unit, context.now_ms(), row)
         await unit.mark_settled(number, context.now_ms())
     context.poke_outbox()
+    return event_id
+
+
+async def _settle_usage(unit: Unit, now_ms: int, row: Quarantined) -> str:
+    readable, poison = settle_usage.sort_out([Delivery(row.subject, row.stream_sequence, row.payload)])
+    if poison:
+        raise _still_poison(poison[0].reason)
+    # Its grant counted it when it was quarantined, if the sequence could be read then.
+    items = [msgspec.structs.replace(item, counted=row.grant_id is not None) for item in readable]
+    await settle_usage.settle_in(unit, now_ms, items, [])
     return items[0].event.id
+
+
+async def _book_deposit(unit: Unit, now_ms: int, row: Quarantined) -> str:
+    asked, unreadable = book_deposits.sort_out([Delivery(row.subject, row.stream_sequence, row.payload)])
+    if unreadable:
+        raise _still_poison(unreadable[0].reason)
+    _, done = await book_deposits.book_in(unit, now_ms, asked)
+    if done.conflicting:
+        raise _still_poison(done.conflicting[0].reason)
+    if done.early:
+        raise _still_poison("the deposit is not in suspense yet")
+    return asked[0].event.id
+
+
+def _still_poison(reason: str) -> DomainError:
+    return DomainError("still_poison", f"the event is still not understood: {reason}")

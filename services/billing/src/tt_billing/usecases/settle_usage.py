@@ -15,7 +15,7 @@ import msgspec
 from tt_billing.domain.book import Book
 from tt_billing.domain.grants import count_event
 from tt_billing.domain.intake import PoisonEvent, decode_usage, traces_of
-from tt_billing.domain.records import Poison, TwinRow, UsageRow
+from tt_billing.domain.records import Delivery, Poison, TwinRow, UsageRow
 from tt_billing.domain.settlement import charge_of, settle_event
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.ports import Unit
@@ -23,14 +23,6 @@ from tt_common.bus.consumer import StreamPosition
 from tt_common.contracts.events import UsageEvent, WalletOverdrawn
 
 log = logging.getLogger(__name__)
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """One message of the stream."""
-
-    subject: str
-    sequence: int
-    payload: bytes
 
 
 class Readable(msgspec.Struct, frozen=True):
