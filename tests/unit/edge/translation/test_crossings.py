@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.edge.translation.wire import ANSWERS, REQUESTS, STREAMS
+from tests.support.wire_answers import ANSWERS, STREAMS, stream_of
+from tests.support.wire_requests import REQUESTS
 from tt_common.contracts.records import Dialect
 from tt_common.errors import DomainError
 from tt_edge.protocols.anthropic.protocol import ANTHROPIC
@@ -121,9 +122,7 @@ def test_any_stream_is_told_to_its_end_the_same_wherever_it_is_cut(
     at = data.draw(st.integers(0, len(events) - 1))
     place = data.draw(st.sampled_from(list(places(events[at][1]))))
     spoilt = [*events[:at], (events[at][0], changed(events[at][1], place, data.draw(JSON))), *events[at + 1 :]]
-    stream = b"".join(_frame(kind, payload) for kind, payload in spoilt) + (
-        b"data: [DONE]\n\n" if dialect == "openai" else b""
-    )
+    stream = stream_of(dialect, spoilt)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
 
     # when it is read as it is, and cut into pieces
@@ -137,11 +136,6 @@ def test_any_stream_is_told_to_its_end_the_same_wherever_it_is_cut(
             json.loads(payload)
     if client == "gemini-array":
         assert isinstance(json.loads(once), list)
-
-
-def _frame(kind: str, payload: Any) -> bytes:
-    head = b"event: %b\n" % kind.encode() if kind else b""
-    return head + b"data: %b\n\n" % json.dumps(payload, ensure_ascii=False).encode()
 
 
 def _told(client: str, dialect: Dialect, stream: bytes, cuts: list[int]) -> bytes:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.wire_requests import REQUESTS
 from tests.unit.edge.anthropic.test_anthropic_writer import accumulated
-from tests.unit.edge.translation.wire import REQUESTS
 from tt_common.errors import DomainError
 from tt_edge.protocols.anthropic.blocks import messages_of
 from tt_edge.protocols.anthropic.provider import AnthropicProvider
