@@ -11,7 +11,6 @@ import msgspec
 
 FOLDER: Final = Path(__file__).parent / "cases"
 Protocol = Literal["openai", "responses", "anthropic", "gemini"]
-Need = Literal["anthropic", "gemini", "responses", "images", "audio"]
 
 
 class Expected(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -45,7 +44,6 @@ class Case(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_default
     headers: dict[str, str]
     expect: Expected
     why: str
-    needs: Need | None = None
     provider: Protocol | None = None
     body: msgspec.Raw = msgspec.Raw()
     body_base64: str = ""

@@ -13,19 +13,6 @@ from tests.support.console import ApiKey
 from tests.support.product import Product
 from tests.support.scripted_provider import EVENT_STREAM, JSON, Request, ScriptedProvider
 
-PROTOCOLS_SERVED: Final = frozenset({"openai", "anthropic", "gemini", "responses", "images", "audio"})
-"""What the edge serves. A case that needs more is collected as soon as its need stands here; `models` then needs a provider of
-that dialect, and ANSWERS what it says."""
-
-FIRST_PATHS: Final = {
-    "anthropic": "/v1/messages",
-    "gemini": "/v1beta/models/any:generateContent",
-    "responses": "/v1/responses",
-    "images": "/v1/images/generations",
-    "audio": "/v1/audio/speech",
-}
-"""Where each need is first seen to be served."""
-
 _USAGE: Final = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
 _HEAD: Final = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": "vendor/some-model"}
 _WHOLE: Final = {
@@ -117,7 +104,7 @@ ANSWERS: Final[dict[str, tuple[bytes, bytes]]] = {
 }
 """By dialect of the provider: a whole answer and a stream, both of which say `pong`."""
 
-CASES: Final = {name: case for name, case in load().items() if (case.needs is None or case.needs in PROTOCOLS_SERVED)}
+CASES: Final = load()
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +164,6 @@ def test_odd_request(
     assert len(sent) == case.provider_calls
     for request in sent:
         _check_sent(case, request, words)
-
-
-@pytest.mark.parametrize("need", sorted(FIRST_PATHS.keys() - PROTOCOLS_SERVED))
-def test_cases_wait_only_for_what_is_not_served(need: str, product: Product, http: httpx.Client) -> None:
-    answer = http.post(product.stack.edge_urls[0] + FIRST_PATHS[need])
-
-    assert answer.status_code in (404, 405), f"the edge serves {FIRST_PATHS[need]}: add {need!r} to PROTOCOLS_SERVED"
 
 
 def _prepare(scripted: ScriptedProvider, case: Case, answer_of_use: dict[str, Any] | None) -> None:

@@ -137,6 +137,7 @@ def test_the_projects_catalog_is_valid_and_routes_by_the_environment() -> None:
     used = {route.provider for model in plain.values() for route in model.terms.routes}
     assert all(provider.partition("-")[0] == "sandbox" for provider in used)
     assert keyed["gemini-1.5-pro"].terms.routes[0].provider == "gemini"
+    assert keyed["gemini-3.8-flash"].terms.routes[0].provider == "gemini"
     assert keyed["claude-3-5-sonnet"].terms.routes[0].provider == "anthropic"
     assert keyed["gpt-4o"].terms.routes[0].provider == "openai"
     assert keyed["llama-3.1-70b"].terms.routes[0].provider == "sandbox"

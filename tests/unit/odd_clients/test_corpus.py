@@ -38,13 +38,6 @@ def test_a_case_has_a_source_a_reason_and_something_to_check(name: str) -> None:
     assert _checks(case), "a case that checks nothing but the status can hardly fail"
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_case_needs_every_protocol_it_uses(name: str) -> None:
-    case = CASES[name]
-
-    assert {case.protocol, case.dialect} <= {"openai", case.needs}
-
-
 def test_no_case_holds_a_key() -> None:
     assert [path.name for path in FOLDER.iterdir() if re.search(r"\b(sk|mt_live)[-_]\w{8}", path.read_text())] == []
 
