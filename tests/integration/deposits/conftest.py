@@ -10,12 +10,14 @@ from bip_utils import Bip44, Bip44Coins
 from nats.aio.client import Client
 from psycopg import sql
 
+from tests.integration.deposits.desk import Desk, FakeBilling
 from tests.integration.deposits.scanning import Watcher, watcher_on
 from tests.support.chain import Chain, chain_process
 from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
 from tt_common.db.migrations import migrate
 from tt_common.deploy import deploy
+from tt_deposits.domain.records import Address
 from tt_deposits.main.service import Service
 from tt_deposits.settings import MIGRATIONS_DIR, NodeSettings, Settings
 from tt_sandbox.stack.nats_server import EmbeddedNats
@@ -165,3 +167,26 @@ async def watcher(watch_settings: Settings, owner_url: str, chain: Chain) -> Asy
     async with watcher_on(watch_settings, chain, owner_url) as watcher:
         await watcher.begin()
         yield watcher
+
+
+async def desk(idle_deposits: Deposits, nc: Client) -> AsyncIterator[Desk]:
+    """Without a scanner."""
+    made = Desk(idle_deposits.settings, idle_deposits.owner_url, nc)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def billing(nc: Client) -> AsyncIterator[FakeBilling]:
+    """Books what it is asked."""
+    made = FakeBilling(nc)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def mine(desk: Desk) -> Address:
+    """The address of `acc_1`."""
+    return desk.address(1, "acc_1")

@@ -155,6 +155,8 @@ class Desk:
             for log_index, moved in enumerate(entry["movements"]):
                 sender, recipient = address_bytes(moved["from"]), address_bytes(moved["to"])
                 txid, amount = bytes.fromhex(entry["txid"]), moved["amount_micro_usdt"]
+                if amount == 0:
+                    continue
                 if recipient in by_text:
                     made = transfer(txid, by_text[recipient], amount, log_index, sender)
                     await self.take(entry["block"], (made, by_text[recipient]))
@@ -259,7 +261,7 @@ class FakeBilling:
 
 def block_at(height: int, fork: int = 0) -> BlockRef:
     return BlockRef(
-        height=height, block_id=height.to_bytes(8, "big") + fork.to_bytes(24, "big"), time_ms=1_800_000_000_000 + height
+        height=height, block_id=height.to_bytes(8, "big") + fork.to_bytes(24, "big"), time_ms=1_700_000_000_000 + height
     )
 
 

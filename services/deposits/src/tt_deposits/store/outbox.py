@@ -27,7 +27,7 @@ _NAMES: Final[dict[type[msgspec.Struct], tuple[str, str]]] = {
 """Its name on the wire, and the field with its time."""
 
 
-def deposits_event(event: Any) -> OutboxMessage:
+def deposits_event(event: Any, *, said_again: bool = False) -> OutboxMessage:
     """An event struct of deposits as a message; what is nobody's belongs to the house."""
     name, time_field = _NAMES[type(event)]
     account_id: str = getattr(event, "account_id", HOUSE)
@@ -39,21 +39,14 @@ def deposits_event(event: Any) -> OutboxMessage:
         account_id,
         getattr(event, time_field),
         event,
+        said_again=said_again,
     )
-
-
-MESSAGE_ID: Final = "Nats-Msg-Id"
 
 
 async def enqueue_events(connection: AsyncConnection, happened: Sequence[msgspec.Struct]) -> None:
     await enqueue(connection, OUTBOX, [deposits_event(event) for event in happened])
 
 
-async def enqueue_again(connection: AsyncConnection, happened: Sequence[msgspec.Struct], message_mark: str) -> None:
-    """The same events, `ce-id` and all, as other messages: the broker drops a message id that it saw in the last two minutes."""
-    messages = [deposits_event(event) for event in happened]
-    marked = [
-        msgspec.structs.replace(m, headers=m.headers | {MESSAGE_ID: f"{m.headers[MESSAGE_ID]}@{message_mark}"})
-        for m in messages
-    ]
-    await enqueue(connection, OUTBOX, marked)
+async def enqueue_again(connection: AsyncConnection, happened: Sequence[msgspec.Struct]) -> None:
+    """The same events, `ce-id` and all, as new messages: the broker drops a message whose id it saw in the last two minutes."""
+    await enqueue(connection, OUTBOX, [deposits_event(event, said_again=True) for event in happened])

@@ -21,7 +21,7 @@ async def book_again(context: Context, limit: int) -> int:
         await unit.save_deposits(overdue)
         # Of what is assigned, billing may have forgotten that it was suspended.
         questions = [confirmed_event(deposit, entry) for deposit in overdue for entry in entries_of(deposit)]
-        await unit.enqueue_again(questions, str(now_ms))
+        await unit.enqueue_again(questions)
     if overdue:
         context.metrics.asked_again.inc(len(overdue))
         context.poke_outbox()
