@@ -169,6 +169,7 @@ async def watcher(watch_settings: Settings, owner_url: str, chain: Chain) -> Asy
         yield watcher
 
 
+@pytest.fixture
 async def desk(idle_deposits: Deposits, nc: Client) -> AsyncIterator[Desk]:
     """Without a scanner."""
     made = Desk(idle_deposits.settings, idle_deposits.owner_url, nc)

@@ -226,7 +226,10 @@ async def test_the_sweep_export_tells_what_records_and_chain_have(scene: Scene) 
     page = await call(scene.desk.nc, d.SWEEP_EXPORT, d.ExportSweep(), d.SweepPage, 10)
 
     first, second = page.rows
-    assert (first.address, first.path) == (address_text(scene.one.address), f"m/44'/195'/0'/0/{scene.one.index}")
+    assert (first.address, first.path) == (
+        address_text(scene.one.address),
+        scene.desk.context.key.path(scene.one.index),
+    )
     assert (first.received_micro_usdt, first.sent_micro_usdt, first.unswept_micro_usdt) == (
         25 * USDT,
         5 * USDT,
