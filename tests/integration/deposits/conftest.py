@@ -20,6 +20,7 @@ from tt_common.deploy import deploy
 from tt_deposits.domain.records import Address
 from tt_deposits.main.service import Service
 from tt_deposits.settings import MIGRATIONS_DIR, NodeSettings, Settings
+from tt_deposits.usecases import read_blocks
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.postgres import EmbeddedPostgres
 
@@ -148,6 +149,12 @@ async def idle_deposits(
     deposits = Deposits(settings, postgres.url(database, OWNER, PASSWORD))
     yield deposits
     await deposits.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that told an incomplete block is asked again at once."""
+    monkeypatch.setattr(read_blocks, "RETRY_S", 0.0)
 
 
 @pytest.fixture

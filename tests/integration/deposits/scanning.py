@@ -13,7 +13,6 @@ from tests.support.chain import SOLID_LAG, Chain
 from tt_common.contracts.deposits import GetAddress
 from tt_common.db.engine import make_engine
 from tt_deposits.clients.node_pool import NodePool
-from tt_deposits.domain.base58 import address_text
 from tt_deposits.main.service import make_context, make_pool
 from tt_deposits.settings import Settings
 from tt_deposits.usecases.assign_address import assign_address
@@ -67,6 +66,11 @@ class Watcher:
             await rescan_step(self.context)
             await asyncio.sleep(PAUSE_S)
 
+    def calm(self, timeout_s: float = 2.0) -> None:
+        """As if the time had passed for which nodes that failed are left alone. A slow one costs the test `timeout_s`."""
+        for node in self.pool.all():
+            node._timeout_s, node._quiet_until_s, node._failures = timeout_s, 0.0, 0
+
     def height(self) -> int:
         return self.rows("SELECT height FROM cursor")[0]["height"]
 
@@ -105,7 +109,3 @@ async def watcher_on(settings: Settings, chain: Chain, owner_url: str) -> AsyncI
         await watcher.scan.stop()
         await pool.close()
         await engine.dispose()
-
-
-def text(address: bytes) -> str:
-    return address_text(address)
