@@ -51,6 +51,8 @@ def test_what_makes_sense_passes(checked: Callable[[Any], None], request_: Any) 
         (check.check_decision, d.Decide(deposit_id="dep_1", decision="refuse", account_id="acc_1", **WORDS)),
         (check.check_decision, d.Decide(deposit_id="dep_1", decision="release", actor=" ", reason="looked")),
         (check.check_decision, d.Decide(deposit_id="dep_1", decision="release", actor="op", reason="")),
+        (check.check_decision, d.Decide(deposit_id="dep_1", decision="release", actor="a" * 321, reason="looked")),
+        (check.check_decision, d.Decide(deposit_id="dep_1", decision="release", actor="a", reason="r" * 1001)),
         (check.check_resume, d.ResumeScanner(actor="op", reason="")),
         (check.check_rescan, d.StartRescan(rescan_id="r", from_height=8, to_height=7, **WORDS)),
         (check.check_rescan, d.StartRescan(rescan_id="r", from_height=-1, to_height=7, **WORDS)),

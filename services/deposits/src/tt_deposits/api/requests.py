@@ -12,6 +12,8 @@ from tt_deposits.domain.booking import AMOUNT_MICRO_USDT_MAX
 from tt_deposits.domain.records import HOUSE
 
 NOTE_MAX: Final = 200
+ACTOR_MAX: Final = 320
+"""An e-mail address; billing takes it with the entry that the actor decided."""
 TEXT_MAX: Final = 1000
 HEIGHT_MAX: Final = 2**53
 INDEX_MAX: Final = 2**31
@@ -107,11 +109,12 @@ def check_ids(*ids: str) -> None:
         raise _invalid("an id has 1 to 128 characters of A-Z a-z 0-9 _ -")
 
 
-def check_words(*texts: str) -> None:
+def check_words(actor: str, reason: str = "-") -> None:
     """Who, and why."""
-    if not all(text.strip() for text in texts):
+    if not actor.strip() or not reason.strip():
         raise _invalid("actor and reason are not empty")
-    _texts(TEXT_MAX, *texts)
+    _texts(ACTOR_MAX, actor)
+    _texts(TEXT_MAX, reason)
 
 
 def _page(limit: int, before: str | None) -> None:

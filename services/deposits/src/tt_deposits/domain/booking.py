@@ -9,8 +9,8 @@ from tt_common.contracts.deposit_events import NANOUSD_PER_MICRO_USDT, DepositCo
 from tt_common.ids import derived_event_id
 from tt_deposits.domain.records import HOUSE, Deposit, chain_transfer
 
-AMOUNT_MICRO_USDT_MAX: Final = (2**63 - 1) // NANOUSD_PER_MICRO_USDT
-"""More is no 64-bit number of nanoUSD: the ledger can't book it."""
+AMOUNT_MICRO_USDT_MAX: Final = 2**62 // NANOUSD_PER_MICRO_USDT
+"""More nanoUSD than billing takes in one event (it keeps half of 64 bits for sums): nobody can book it."""
 
 Mismatch = Literal["unknown_deposit", "not_asked", "other_account", "other_amount"]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tt_common.clock import monotonic_s
 from tt_common.contracts.deposits import GetReconciliation, ReconciliationReport, RunReconciliation
 from tt_common.db.leadership import lead
 from tt_deposits.store.reconciliations import reconciling_alone
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SCHEDULE_LOCK = 7_305_034
 LOOK_EVERY_S = 5.0
+FIRST_AFTER_S = 60.0
+"""After this process began to lead: when all services start together, billing may not answer yet."""
 MS_PER_S = 1000
 
 
@@ -32,6 +35,7 @@ class Reconciler:
         self._witnesses = witnesses
         self._ledger = ledger
         self._every_s = every_s
+        self._leads_since_s: float | None = None
         self._asked: asyncio.Task[None] | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -54,10 +58,13 @@ class Reconciler:
             last = await unit.last_report()
         if last is not None:
             self._context.metrics.set_reconciled(last.made_at_ms or 0, len(last.differences))
+        if self._leads_since_s is None:
+            self._leads_since_s = monotonic_s()
+        waited = monotonic_s() - self._leads_since_s >= min(FIRST_AFTER_S, self._every_s)
         due_ms = (last.made_at_ms or 0) + self._every_s * MS_PER_S if last is not None else 0
-        if self._context.now_ms() >= due_ms and await self._has_blocks():
+        if waited and self._context.now_ms() >= due_ms and await self._has_blocks():
             await self._alone()
-        return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, self._every_s)
 
     async def _has_blocks(self) -> bool:
         """Before the first block there is nothing to compare."""

@@ -1,4 +1,4 @@
-"""The commands of deposits: serve, migrate, addresses, rescan, resume, status. Wiring only."""
+"""The commands of deposits: serve, migrate, addresses, rescan, resume, status, reconcile. Wiring only."""
 
 import argparse
 import asyncio
@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     resume_parser = commands_parser.add_parser("resume", help="after a halt whose cause is gone: scan on")
     resume_parser.add_argument("--reason", required=True, help="what was found and done")
     commands_parser.add_parser("status", help="how far the chain is read, nodes, re-scans; exit status 1: halted")
+    reconcile_parser = commands_parser.add_parser("reconcile", help="chain against records against ledger")
+    reconcile_parser.add_argument("--whole", action="store_true", help="all blocks, and every address's balance")
+    reconcile_parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return main_parser
 
 
@@ -56,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(commands.rescan(settings, options.from_height, options.to_height))
         if options.command == "resume":
             return asyncio.run(commands.resume_scan(settings, options.reason))
+        if options.command == "reconcile":
+            return asyncio.run(commands.reconcile_all(settings, options.whole, options.json))
         return asyncio.run(commands.status(settings))
     except WrongXpub as error:
         sys.stderr.write(f"DEPOSITS_XPUB: {error}\n")

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
+from tt_common.bus.connection import connect
 from tt_common.clock import rfc3339
 from tt_common.contracts.deposits import GetScanner, ResumeScanner, StartRescan
 from tt_common.db.engine import make_engine
 from tt_common.errors import DomainError
 from tt_common.ids import new_id
+from tt_deposits.clients.billing import BillingLedger
+from tt_deposits.clients.nodes_reconcile import make_witnesses
 from tt_deposits.domain.base58 import address_text
 from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.main.service import make_context, make_pool
@@ -19,6 +23,7 @@ from tt_deposits.settings import Settings
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.halt import resume
 from tt_deposits.usecases.metrics import DepositsMetrics
+from tt_deposits.usecases.reconcile import reconcile
 from tt_deposits.usecases.rescan import start_rescan
 from tt_deposits.usecases.scanner_state import scanner_state
 
@@ -94,6 +99,33 @@ async def status(settings: Settings) -> int:
     if state.halted_reason:
         say(f"HALTED      {state.halted_reason} at {state.halted_height}: {state.halted_details}")
     return 1 if state.halted_reason else 0
+
+
+async def reconcile_all(settings: Settings, whole: bool, as_json: bool) -> int:
+    """Exit status 1: differences."""
+    if settings.nats_url is None:
+        sys.stderr.write("DEPOSITS_NATS_URL is not set\n")
+        return 1
+    nc = await connect(settings.nats_url, "tt-deposits-reconcile")
+    pool = make_pool(settings, DepositsMetrics(CollectorRegistry()))
+    try:
+        async with opened(settings) as context:
+            witnesses = make_witnesses(pool.all(), context.watch.contract)
+            report = await reconcile(context, witnesses, BillingLedger(nc), whole=whole)
+    finally:
+        await pool.close()
+        await nc.close()
+    if as_json:
+        say(msgspec.json.encode(report).decode())
+        return 0 if report.clean else 1
+    failed = {item.check for item in report.differences}
+    for check in report.checks:
+        say(f"{'DIFFERENT' if check in failed else 'ok':<10} {check}")
+    for item in report.differences:
+        say(f"{item.check}: {item.what}: expected {item.expected}, found {item.found}")
+    say(f"blocks {report.from_height} to {report.to_height}, {report.addresses} addresses")
+    say(f"{len(report.differences)} differences" if report.differences else "no differences")
+    return 0 if report.clean else 1
 
 
 def say(line: str) -> None:

@@ -74,6 +74,7 @@ class Service:
         self._engine: AsyncEngine = make_engine(settings.database_url, "tt-deposits")
         self._nc: Client | None = None
         self._pool: NodePool | None = None
+        self._asked_apart: NodePool | None = None
         self._server: RpcServer | None = None
         self._booked: PullConsumer | None = None
         self._tracing = tracing_of("tokentally-deposits")
@@ -94,7 +95,9 @@ class Service:
         booked = self._booked = self._booked_consumer(nc, context)
         if await booked.prepare():
             log.error("the database was restored from a backup: what billing has booked is read again")
-        witnesses = make_witnesses(pool.all(), context.watch.contract)
+        # Clients of their own: a node that refuses what reconciliation asks is still good for the scanner.
+        asked_apart = self._asked_apart = make_pool(settings, self.metrics)
+        witnesses = make_witnesses(asked_apart.all(), context.watch.contract)
         reconciler = Reconciler(context, self._engine, witnesses, BillingLedger(nc), settings.reconcile_every_s)
         self._spawn(relay.run(self._stopping))
         self._spawn(booked.run())
@@ -148,8 +151,9 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._pool is not None:
-            await self._pool.close()
+        for pool in (self._pool, self._asked_apart):
+            if pool is not None:
+                await pool.close()
         if self._nc is not None:
             await self._nc.close()
         await self._engine.dispose()

@@ -19,8 +19,6 @@ from tt_deposits.usecases.desk_ports import Ledger
 log = logging.getLogger(__name__)
 
 RECORDS_PAGE: Final = 1_000
-OVERLAP: Final = 1_000
-"""Sequence numbers are given before their transactions commit: what is missing is looked for again from this far back."""
 
 
 def _name(deposit_id: str, entry: Entry) -> int:
@@ -35,8 +33,8 @@ async def compare_ledger(context: Context, ledger: Ledger) -> list[DepositDiffer
     last = await _read_ledger(context, ledger, 0, booked, found)
     missing = await _missing(context, booked)
     if missing:
-        # What was booked since, or committed late, is there now.
-        await _read_ledger(context, ledger, max(0, last - OVERLAP), booked, None)
+        # What was booked since the ledger was read is not missing.
+        await _read_ledger(context, ledger, last, booked, None)
         missing = [item for item in missing if _name(item[0].deposit_id, item[1]) not in booked]
     for deposit, entry in missing:
         expected = f"{nanousd_of(deposit)} nanoUSD to {account_of_entry(deposit, entry)}"
