@@ -284,6 +284,7 @@ def _environment(postgres: EmbeddedPostgres, nats_server: EmbeddedNats, port: in
         "CONSOLE_CREDIT_NAME": "TMT",
         "CONSOLE_CREDITS_PER_USD": "7.5",
         "CONSOLE_KEY_PREFIX": "gw_",
+        "CONSOLE_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
     }
 
 

@@ -100,11 +100,12 @@ class FakeDeposits:
     async def stop(self) -> None:
         await self.server.stop()
 
-    async def publish(self, name: str, account_id: str, data: msgspec.Struct) -> None:
-        """`name` is the short one, such as `deposit_credited`; `data` has an `id`."""
+    async def publish(self, name: str, account_id: str, data: msgspec.Struct, message_id: str | None = None) -> None:
+        """`name` is the short one, such as `deposit_credited`; `data` has an `id`. With a `message_id` the broker takes it once more."""
         event_id: str = getattr(data, "id")  # noqa: B009 -- every event has one, the base class doesn't say so
         source = deposit_events.DEPOSITS_SOURCE
         headers = event_headers(event_id, f"deposits.{name}.v1", source, account_id, now_ms())
+        headers["Nats-Msg-Id"] = message_id or event_id
         await self._js.publish(deposits_subject(name, account_id), msgspec.json.encode(data), headers=headers)
 
     def add(

@@ -61,6 +61,18 @@ ACCESS: Final[dict[str, str]] = {
     "GET /deposits/records": SIGNED_IN,
     "GET /deposits/records.csv": SIGNED_IN,
     "GET /deposits/records/{deposit_id}": OWN,
+    "GET /webhooks": SIGNED_IN,
+    "POST /webhooks": SIGNED_IN,
+    "GET /webhooks/{webhook_id}": OWN,
+    "PATCH /webhooks/{webhook_id}": OWN,
+    "DELETE /webhooks/{webhook_id}": OWN,
+    "POST /webhooks/{webhook_id}/disable": OWN,
+    "POST /webhooks/{webhook_id}/enable": OWN,
+    "POST /webhooks/{webhook_id}/rotate": OWN,
+    "POST /webhooks/{webhook_id}/test": OWN,
+    "GET /webhooks/deliveries": SIGNED_IN,
+    "GET /webhooks/deliveries/{delivery_id}": OWN,
+    "POST /webhooks/deliveries/{delivery_id}/redeliver": OWN,
     "GET /operator/accounts": OPERATOR,
     "GET /operator/accounts/{account_id}": OPERATOR,
     "POST /operator/accounts/{account_id}/adjustments": OPERATOR,
@@ -98,6 +110,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "POST /operator/accounts/{account_id}/adjustments": {"amount_usd": "100", "reason": "for me"},
     "PUT /operator/accounts/{account_id}/wallet": {"overdraft_usd": "100", "low_balance_usd": None},
     "PUT /operator/providers/{provider_id}": {"base_url": "https://provider.example/v1"},
+    "POST /webhooks": {"url": "https://receiver.example/", "events": ["deposit.credited"]},
+    "PATCH /webhooks/{webhook_id}": {"description": "taken over"},
     "POST /deposits/orders": {"amount_usdt": "10"},
     "POST /operator/deposits/records/{deposit_id}/release": {"reason": "mine"},
     "POST /operator/deposits/records/{deposit_id}/refuse": {"reason": "not mine"},
@@ -126,6 +140,8 @@ def ids_of(browser: Browser, key_id: str = "key_1") -> dict[str, str]:
         "provider_id": "sandbox",
         "deposit_id": "dep_1",
         "order_id": "ord_1",
+        "webhook_id": "wh_1",
+        "delivery_id": "whd_1",
     }
 
 
@@ -214,6 +230,20 @@ def test_another_customers_deposits_are_as_good_as_none(
     assert answer.status_code == (403 if ACCESS[route] == OPERATOR else 404)
     assert stranger.http.get(f"/deposits/orders/{order['id']}").json()["status"] == "waiting"
     assert stranger.http.get(f"/deposits/records/{deposit.deposit_id}").json()["state"] == "under_review"
+
+
+@pytest.mark.parametrize("route", [route for route in ACCESS if "{webhook_id}" in route or "{delivery_id}" in route])
+def test_another_customers_webhooks_are_as_good_as_none(regular: Browser, stranger: Browser, route: str) -> None:
+    hook = stranger.http.post("/webhooks", json=BODIES["POST /webhooks"]).json()
+    delivery = stranger.http.post(f"/webhooks/{hook['id']}/test").json()
+    stranger.http.post(f"/webhooks/{hook['id']}/disable")  # nothing is on its way any more
+
+    answer = call(regular.http, route, {"webhook_id": hook["id"], "delivery_id": delivery["id"]})
+
+    assert answer.status_code == 404
+    unchanged = stranger.http.get(f"/webhooks/{hook['id']}").json()
+    assert (unchanged["description"], unchanged["status"]) == ("", "disabled")
+    assert stranger.http.get(f"/webhooks/deliveries/{delivery['id']}").json()["status"] == "failed"
 
 
 def test_filters_by_another_customers_key_find_nothing(regular: Browser, stranger: Browser) -> None:

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from tests.integration.console.conftest import Browser, Deployment
+from tests.support.metrics import scrape
 from tests.support.waiting import eventually
 from tt_common.clock import now_ms
 from tt_common.contracts.deposit_events import OrderChanged
@@ -232,6 +233,7 @@ def test_a_silent_stream_says_that_it_lives(customer: Browser, deployment: Deplo
             passwords=Argon2Passwords(),
             trusted_proxies=(),
             provider_networks=(),
+            webhook_networks=(),
         )
         async with engine.connect() as connection:
             session = await find_session(connection, sha256_hex(customer.http.cookies[COOKIE]), now_ms())
@@ -252,9 +254,7 @@ def test_a_silent_stream_says_that_it_lives(customer: Browser, deployment: Deplo
 
 
 def _open_streams(deployment: Deployment) -> float:
-    text = httpx.get(f"{deployment.url}/metrics", trust_env=False).text
-    line = next(line for line in text.splitlines() if line.startswith("tokentally_console_event_streams "))
-    return float(line.split()[1])
+    return scrape(deployment.url).value("tokentally_console_event_streams")
 
 
 def _order_changed(account_id: str, order_id: str) -> OrderChanged:

@@ -14,6 +14,7 @@ from tt_common.log import JsonFormatter, LineFormatter, mask
         ("key sk-abcdefghij1234", "abcdefghij1234"),
         ("mt_live_abcdefghij", "abcdefghij"),
         ("gw_abcdefghijkl", "abcdefghijkl"),
+        ("whsec_MfKQ9r8GKYqr/Tw+UPD8ILPZIo2LaLaSw=", "UPD8ILPZIo2LaLaSw"),
         ("Authorization: Bearer s3cret/with+signs==", "s3cret"),
         ("postgresql://billing:p4ss/word@127.0.0.1/db", "p4ss"),
         ("nats://user:hunter2@host:4222", "hunter2"),

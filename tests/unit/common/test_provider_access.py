@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tt_common.provider_access import is_private, key_variable, parse_provider_url
+from tt_common.provider_access import is_among, is_private, key_variable, parse_provider_url
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,12 @@ def test_a_url_that_could_be_read_in_two_ways_is_refused(url: str) -> None:
         "fc00::1",
         "::ffff:10.0.0.1",
         "2002:7f00:1::",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::a00:1",
+        "::10.0.0.1",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
         "localhost",
         "LOCALHOST.",
         "db.internal",
@@ -72,7 +78,7 @@ def test_what_is_not_on_the_internet_is_private(host: str) -> None:
     assert is_private(host)
 
 
-@pytest.mark.parametrize("host", ["api.openai.com", "8.8.8.8", "2001:4860:4860::8888"])
+@pytest.mark.parametrize("host", ["api.openai.com", "8.8.8.8", "2001:4860:4860::8888", "64:ff9b::8.8.8.8"])
 def test_what_is_on_the_internet_is_not(host: str) -> None:
     assert not is_private(host)
 
@@ -84,6 +90,9 @@ def test_a_network_that_is_allowed_is_as_good_as_the_internet() -> None:
     assert is_private("10.2.2.3", allowed)
     assert is_private("127.0.0.1", allowed)
     assert not is_private("inference.internal", allowed)
+    assert is_among("10.1.2.3", allowed)
+    assert not is_among("10.2.2.3", allowed)
+    assert not is_among("inference.internal", allowed)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "color_message",
 }
 _SECRET = re.compile(
-    r"(?<![A-Za-z0-9])((?:sk|mt_live|gw|rk|pk)[-_])[A-Za-z0-9_\-]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+"
+    r"(?<![A-Za-z0-9])((?:sk|mt_live|gw|rk|pk)[-_]|whsec_)[A-Za-z0-9_\-+/]{8,}|(://[^:/\s]+:)[^@\s]+@|(?i:(bearer\s+))\S+"
 )
 
 
@@ -74,5 +74,6 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("nats.aio.client", "uvicorn.access", "alembic.runtime.migration"):
+    # httpx and httpcore tell of every URL they ask, and a customer's may carry a token.
+    for noisy in ("nats.aio.client", "uvicorn.access", "alembic.runtime.migration", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

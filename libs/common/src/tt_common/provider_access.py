@@ -18,6 +18,10 @@ ODD_ADDRESS: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
 KEY_REF: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,119}_API_KEY)")
 LOCAL_NAMES: Final = ("localhost", ".localhost", ".local", ".internal")
 
+GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+NAT64: Final = IPv6Network("64:ff9b::/96")
+COMPATIBLE: Final = IPv6Network("::/96")
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -60,7 +64,18 @@ def is_private(host: str, allowed: Sequence[Network] = ()) -> bool:
         name = host.lower().rstrip(".")
         local = any(name == suffix or (suffix[0] == "." and name.endswith(suffix)) for suffix in LOCAL_NAMES)
         return (local or "." not in name) and not allowed
-    return not address.is_global and not any(address in network for network in allowed)
+    return not _is_public(address) and not any(address in network for network in allowed)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is a literal address and no name."""
+    return _address(host) is not None
+
+
+def is_among(host: str, networks: Sequence[Network]) -> bool:
+    """Whether a host is an address in one of `networks`."""
+    address = _address(host)
+    return address is not None and any(address in network for network in networks)
 
 
 def is_link_local(host: str) -> bool:
@@ -83,6 +98,15 @@ def _address(host: str) -> Address | None:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
+    if not isinstance(address, IPv6Address):
+        return address
+    if address in NAT64 or (address in COMPATIBLE and int(address) > 1):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    """Of IPv6 only what is handed out as global unicast: nobody's address is elsewhere."""
+    if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
+        return False
+    return address.is_global and not address.is_multicast

@@ -44,3 +44,5 @@ class ConsoleSettings(BaseSettings):
     """Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed; a JSON list."""
     provider_networks: tuple[str, ...] = ()
     """Private networks (CIDR) in which an operator may set up providers through the API; a JSON list. The catalog file may name any."""
+    webhook_networks: tuple[str, ...] = ()
+    """Private networks (CIDR) in which customers' webhooks may be, there also without TLS; a JSON list."""

@@ -21,6 +21,8 @@ from tt_console.api import (
     operator_deposits,
     operator_scanner,
     usage,
+    webhook_deliveries,
+    webhooks,
 )
 from tt_console.api.errors import install_error_shapes
 from tt_console.api.plumbing import RequestScope
@@ -40,6 +42,9 @@ ROUTERS: Final = (
     deposit_events.router,
     operator_deposits.router,
     operator_scanner.router,
+    # Before the webhooks, whose ids stand where `deliveries` does.
+    webhook_deliveries.router,
+    webhooks.router,
 )
 
 

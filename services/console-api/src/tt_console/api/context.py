@@ -28,6 +28,7 @@ class Context:
     passwords: Argon2Passwords
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     provider_networks: tuple[IPv4Network | IPv6Network, ...]
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...]
 
 
 def get_context(request: Request) -> Context:

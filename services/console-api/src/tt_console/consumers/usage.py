@@ -58,7 +58,7 @@ class UsageConsumer:
 
     async def _position(self) -> StreamPosition | None:
         async with self._database.transaction() as unit:
-            return await unit.usage.position(STREAM)
+            return await unit.positions.read(STREAM)
 
     async def _handle(self, messages: list[Msg]) -> None:
         if not messages:

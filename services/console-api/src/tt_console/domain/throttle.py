@@ -1,4 +1,4 @@
-"""How often one may try: limits per subject (an email, an address) in fixed windows.
+"""How often one may try: limits per subject (an email, an address, an account) in fixed windows.
 
 An attempt is counted before it is checked, so that many at once can't slip through; a successful one is given back.
 """
@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-Attempt = Literal["login_email", "login_address", "signup_address"]
+Attempt = Literal["login_email", "login_address", "signup_address", "webhook_send"]
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -21,6 +21,7 @@ LIMITS: Final[dict[Attempt, Limit]] = {
     "login_email": Limit(10, 900),
     "login_address": Limit(100, 900),
     "signup_address": Limit(20, 3600),
+    "webhook_send": Limit(60, 600),
 }
 
 

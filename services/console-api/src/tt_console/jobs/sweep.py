@@ -20,6 +20,7 @@ async def sweep_expired(database: PostgresDatabase, stopping: asyncio.Event) -> 
         try:
             async with database.transaction() as unit:
                 await unit.identity.sweep(now_ms())
+                await unit.webhooks.sweep(now_ms())
         except (SQLAlchemyError, OSError) as error:
             log.warning("sweep failed, next time", extra={"error": type(error).__name__})
         try:

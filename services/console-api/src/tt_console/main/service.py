@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 
 from tt_common.bus.connection import connect
-from tt_common.contracts.streams import CATALOG, IDENTITY, KEYS, USAGE
+from tt_common.contracts.streams import CATALOG, DEPOSITS, IDENTITY, KEYS, USAGE
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
 from tt_common.deploy import require
@@ -24,12 +24,15 @@ from tt_console.clients.billing import BillingClient
 from tt_console.clients.deposit_feed import DepositFeeds
 from tt_console.clients.deposits import DepositsClient
 from tt_console.clients.passwords import Argon2Passwords
+from tt_console.clients.webhook_sender import WebhookSender
+from tt_console.consumers.deposits import DepositsConsumer
 from tt_console.consumers.usage import UsageConsumer
 from tt_console.domain.prices import make_credit
 from tt_console.jobs.measure import measure_for_ever
 from tt_console.jobs.repair import RepairJob
 from tt_console.jobs.sweep import sweep_expired
 from tt_console.jobs.usage_months import make_usage_months
+from tt_console.jobs.webhooks import WebhookJob
 from tt_console.settings import ConsoleSettings
 from tt_console.store import tables
 from tt_console.store.database import PostgresDatabase
@@ -53,14 +56,16 @@ async def serving(app: FastAPI, settings: ConsoleSettings, leaving: Leaving) -> 
             feeds.reconnected()
 
     nc = await connect(_secret(settings.nats_url), "console-api", reconnected)
-    await require(nc.jetstream(timeout=5), USAGE.name, IDENTITY.name, KEYS.stream, CATALOG.stream)
+    await require(nc.jetstream(timeout=5), USAGE.name, IDENTITY.name, DEPOSITS.name, KEYS.stream, CATALOG.stream)
     relay = OutboxRelay(engine, nc, tables.outbox)
     # A change is answered when the edges have been told of it, so that a new key works at once and a revoked one no more.
     database = PostgresDatabase(engine, partial(relay.wait_published, PUBLISHED_WAIT_S))
     metrics: ConsoleMetrics = app.state.metrics
     tracing = tracing_of("tokentally-console-api")
     meter = UsageMeter("console", "ingest usage", metrics.registry, tracing)
-    consumer = UsageConsumer(nc, database, meter)
+    usage, deposit_events = UsageConsumer(nc, database, meter), DepositsConsumer(nc, database)
+    webhook_networks = _networks(settings.webhook_networks)
+    sender = WebhookSender(webhook_networks)
     deposits = DepositsClient(nc)
     feeds = DepositFeeds(nc, deposits, metrics)
     app.state.context = Context(
@@ -73,8 +78,14 @@ async def serving(app: FastAPI, settings: ConsoleSettings, leaving: Leaving) -> 
         passwords=Argon2Passwords(),
         trusted_proxies=_networks(settings.trusted_proxies),
         provider_networks=_networks(settings.provider_networks),
+        webhook_networks=webhook_networks,
     )
-    app.state.checks.update(database=database.check, nats=_nats_check(nc), usage=_consumer_check(consumer))
+    app.state.checks.update(
+        database=database.check,
+        nats=_nats_check(nc),
+        usage=_consumer_check("usage", usage),
+        deposits=_consumer_check("deposits", deposit_events),
+    )
     stopping = asyncio.Event()
     repair = RepairJob(database, nc)
     work = [
@@ -83,7 +94,9 @@ async def serving(app: FastAPI, settings: ConsoleSettings, leaving: Leaving) -> 
         asyncio.create_task(sweep_expired(database, stopping)),
         asyncio.create_task(make_usage_months(database, stopping)),
         asyncio.create_task(measure_for_ever(engine, nc, metrics, meter, stopping)),
-        asyncio.create_task(consumer.run()),
+        asyncio.create_task(WebhookJob(database, sender, metrics).run(stopping)),
+        asyncio.create_task(usage.run()),
+        asyncio.create_task(deposit_events.run()),
         asyncio.create_task(_end_streams(leaving, feeds)),
     ]
     try:
@@ -91,12 +104,14 @@ async def serving(app: FastAPI, settings: ConsoleSettings, leaving: Leaving) -> 
     finally:
         stopping.set()
         leaving.stopping.set()
-        consumer.stop()
+        usage.stop()
+        deposit_events.stop()
         relay.poke()
         await asyncio.wait(work, timeout=STOP_TIMEOUT_S)
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+        await sender.close()
         await nc.close()
         await engine.dispose()
         await asyncio.to_thread(tracing.close)
@@ -115,9 +130,9 @@ def _nats_check(nc: Client) -> Check:
     return check
 
 
-def _consumer_check(consumer: UsageConsumer) -> Check:
+def _consumer_check(name: str, consumer: UsageConsumer | DepositsConsumer) -> Check:
     async def check() -> str | None:
-        return None if consumer.healthy else "the usage consumer is not reading"
+        return None if consumer.healthy else f"the {name} consumer is not reading"
 
     return check
 

@@ -16,9 +16,12 @@ from tt_console.domain.messages import Message
 from tt_console.store import tables
 from tt_console.store.audit import add_entry, wallet_changes
 from tt_console.store.catalog import CatalogStore
+from tt_console.store.deliveries import DeliveryStore
 from tt_console.store.identity import IdentityStore
 from tt_console.store.keys import KeyStore
+from tt_console.store.positions import PositionStore
 from tt_console.store.usage import UsageStore
+from tt_console.store.webhooks import WebhookStore
 
 
 class Transaction:
@@ -30,6 +33,9 @@ class Transaction:
         self.keys = KeyStore(connection)
         self.catalog = CatalogStore(connection)
         self.usage = UsageStore(connection)
+        self.positions = PositionStore(connection)
+        self.webhooks = WebhookStore(connection)
+        self.deliveries = DeliveryStore(connection)
         self.published = False
 
     async def audit(self, entry: AuditEntry, now_ms: int) -> None:

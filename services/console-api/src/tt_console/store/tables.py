@@ -224,4 +224,48 @@ stream_positions = Table(
     _bigint("sequence"),
 )
 
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    _text("url"),
+    _text("description"),
+    Column("events", ARRAY(Text), nullable=False),
+    _text("status"),
+    _text("disabled_reason"),
+    _text("secret"),
+    Column("previous_secret", Text),
+    _bigint("previous_until_ms", nullable=True),
+    _bigint("failing_since_ms", nullable=True),
+    _bigint("created_at_ms"),
+    _bigint("updated_at_ms"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text, ForeignKey("webhook_endpoints.id"), nullable=False),
+    *[_text(name) for name in ("account_id", "event_id", "event_type", "body", "status")],
+    Column("tries", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _bigint("next_attempt_at_ms", nullable=True),
+    _bigint("created_at_ms"),
+    _bigint("finished_at_ms", nullable=True),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", Text, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _bigint("at_ms"),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status_code", Integer),
+    _text("error"),
+)
+
+webhook_inbox = Table("webhook_inbox", metadata, Column("event_id", Uuid, primary_key=True), _bigint("at_ms"))
+
 outbox = outbox_table(metadata)

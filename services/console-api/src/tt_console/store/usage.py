@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import Table, case, delete, func, select, text, tuple_
+from sqlalchemy import Table, delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_common.bus.consumer import StreamPosition
 from tt_common.db.rows import array, columns, copy_rows, run, unnest
 from tt_console.domain.usage import DAY_MS, HOUR_MS, UsageRow, rollups
-from tt_console.store.tables import ROLLUP_NUMBERS, stream_positions, usage, usage_daily, usage_hourly, usage_inbox
+from tt_console.store.tables import ROLLUP_NUMBERS, usage, usage_daily, usage_hourly, usage_inbox
 
 REBUILD_LOCK = 7_305_102
 REBUILD_WAIT_MS = 2000
@@ -89,21 +87,6 @@ class UsageStore:
         for table in (usage, usage_inbox, usage_hourly, usage_daily):
             await self._connection.execute(delete(table))
 
-    async def position(self, stream: str) -> StreamPosition | None:
-        query = select(stream_positions).where(stream_positions.c.stream == stream)
-        row = (await self._connection.execute(query)).first()
-        return StreamPosition(row.created, row.sequence) if row else None
-
-    async def remember_position(self, stream: str, position: StreamPosition) -> None:
-        statement = insert(stream_positions).values(stream=stream, created=position.created, sequence=position.sequence)
-        same = stream_positions.c.created == statement.excluded.created
-        furthest = func.greatest(stream_positions.c.sequence, statement.excluded.sequence)
-        statement = statement.on_conflict_do_update(
-            index_elements=["stream"],
-            set_={"created": statement.excluded.created, "sequence": _either(same, furthest, statement)},
-        )
-        await self._connection.execute(statement)
-
     async def share_with_rebuild(self) -> None:
         await self._connection.execute(text(f"SET LOCAL lock_timeout = {REBUILD_WAIT_MS}"))
         await self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": REBUILD_LOCK})
@@ -167,8 +150,3 @@ def _conditions(wanted: UsageFilter) -> list[Any]:
         # Implied, but only said like this it lets PostgreSQL use the index of what did not succeed.
         conditions.append(text("outcome <> 'succeeded'"))
     return conditions
-
-
-def _either(same: Any, furthest: Any, statement: Any) -> Any:
-    """The furthest sequence within one incarnation of the stream; the new one's after the stream was made anew."""
-    return case((same, furthest), else_=statement.excluded.sequence)

@@ -15,5 +15,5 @@ async def ingest_usage(database: Database, events: Sequence[UsageEvent], positio
     async with database.transaction() as unit:
         await unit.usage.share_with_rebuild()
         new = await unit.usage.add([usage_row(event) for event in events])
-        await unit.usage.remember_position(STREAM, position)
+        await unit.positions.remember(STREAM, position)
     return new

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REQUEST_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -26,6 +26,12 @@ class ConsoleMetrics:
         )
         self.database_up = Gauge("tokentally_console_database_up", "1 while the database answers", registry=registry)
         self.nats_connected = Gauge("tokentally_console_nats_connected", "1 while connected to NATS", registry=registry)
+        self.webhook_attempts = Counter(
+            "tokentally_console_webhook_attempts",
+            "Attempts to deliver a webhook: delivered, retried (to be tried again), failed (for good)",
+            ["outcome"],
+            registry=registry,
+        )
         self.event_streams = Gauge("tokentally_console_event_streams", "Open streams of live events", registry=registry)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
