@@ -106,7 +106,10 @@ FROM (
     WHERE s.source = 'deposit' AND s.kind = 'deposit_suspended' AND NOT EXISTS (
         SELECT 1 FROM ledger a
         WHERE a.source = 'deposit' AND a.kind = 'deposit_assigned' AND a.details ->> 'deposit_id' = s.source_id)
-) d, (SELECT coalesce(sum(amount_nanousd), 0) AS balance FROM postings WHERE bucket = 'suspense') p
+) d, (
+    SELECT coalesce(sum(CASE WHEN credit = 'suspense' THEN amount_nanousd ELSE -amount_nanousd END), 0) AS balance
+    FROM ledger WHERE 'suspense' IN (debit, credit)
+) p
 WHERE d.waiting <> p.balance LIMIT :max"""
 
 _RECEIPTS: Final = """
@@ -117,7 +120,10 @@ FROM (
 ) d, (
     SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_nanousd ELSE -amount_nanousd END), 0) AS deposited
     FROM ledger WHERE source = 'adjust' AND kind = 'deposit'
-) m, (SELECT coalesce(-sum(amount_nanousd), 0) AS balance FROM postings WHERE bucket = 'receipts') p
+) m, (
+    SELECT coalesce(sum(CASE WHEN debit = 'receipts' THEN amount_nanousd ELSE -amount_nanousd END), 0) AS balance
+    FROM ledger WHERE 'receipts' IN (debit, credit)
+) p
 WHERE d.deposited + m.deposited <> p.balance LIMIT :max"""
 
 CHECKS: Final = {
