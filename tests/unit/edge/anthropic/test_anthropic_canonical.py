@@ -255,9 +255,27 @@ def test_a_conversation_that_moves_to_claude_leaves_foreign_thoughts_behind() ->
     sent = json.loads(build(request(messages=messages, thinking=thinking), "up", None))
 
     assert [message["content"] for message in sent["messages"]] == ["x", "y", [own, CALL], [RESULT]]
-    assert sent["thinking"] == {"type": "disabled"}
+    assert sent["thinking"] == thinking, "the loop of calls begins with Claude's own thought"
+    for loop in ([foreign, CALL], [hidden, CALL]):
+        moved = json.loads(build(request(messages=talk("x", loop, [RESULT]), thinking=thinking), "up", None))
+        assert moved["thinking"] == {"type": "disabled"}
     untouched = json.loads(build(request(messages=talk("x", [own, CALL], [RESULT]), thinking=thinking), "up", None))
     assert untouched["thinking"] == thinking
+
+
+def test_a_loop_of_calls_that_another_vendor_began_without_a_thought_goes_on_without_thinking() -> None:
+    call = {"type": "tool_use", "id": "call_1", "name": "look", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": "4"}
+    own = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+    thinking = {"type": "enabled", "budget_tokens": 2000}
+
+    def sent(*contents: Any) -> Any:
+        return json.loads(build(request(messages=talk(*contents), thinking=thinking), "up", None))["thinking"]
+
+    assert sent("x", [call], [result]) == {"type": "disabled"}
+    assert sent("x", [own, call], [result]) == thinking
+    assert sent("x", [own, call], [result], [call], [result]) == thinking, "one thought begins the whole loop"
+    assert sent("x", [call], [result], "y", "z") == thinking, "the loop is over"
 
 
 def test_a_field_is_named_in_the_clients_words() -> None:

@@ -23,7 +23,7 @@ from tt_edge.protocols.canonical.answer import (
 )
 from tt_edge.protocols.canonical.request import ChatRequest, Text, Thinking, ToolUse
 from tt_edge.protocols.gemini.canonical import canonical_of
-from tt_edge.protocols.gemini.seals import Seal, sealed
+from tt_edge.protocols.gemini.seals import UNSIGNED, Seal, sealed
 from tt_edge.protocols.port import Request
 
 FINISH: Final = {
@@ -122,8 +122,9 @@ def _part(block: Text | Thinking | ToolUse) -> dict[str, Any]:
 
 
 def _call(call_id: str, name: str, arguments: str, signature: str) -> dict[str, Any]:
+    """A call that nobody signed has an empty seal, so that it is known again where the conversation goes on with Gemini."""
     call: dict[str, Any] = {"functionCall": {"name": name, "args": _object(arguments), "id": call_id}}
-    return {**call, "thoughtSignature": signature} if signature else call
+    return {**call, "thoughtSignature": signature or UNSIGNED}
 
 
 def _object(arguments: str) -> Any:

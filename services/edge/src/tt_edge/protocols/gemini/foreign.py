@@ -29,14 +29,18 @@ def _is_left(content: Any) -> bool:
     parts = content.get("parts") if isinstance(content, dict) else None
     if not isinstance(parts, list):
         return True
-    own = [part for part in parts if not _signature(part).startswith(SEALED)]
-    if len(own) == len(parts):
+    foreign = [part for part in parts if _signature(part).startswith(SEALED)]
+    if not foreign:
         return True
-    content["parts"] = own
-    call = next((part for part in own if isinstance(part, dict) and any(name in part for name in CALL)), None)
-    if call is not None and not _signature(call):
-        call[SIGNATURE[0]] = NO_SIGNATURE
-    return bool(own)
+    calls = [part for part in parts if isinstance(part, dict) and any(name in part for name in CALL)]
+    for call in calls:
+        if call in foreign:
+            for name in SIGNATURE:
+                call.pop(name, None)
+    if calls and not _signature(calls[0]):
+        calls[0][SIGNATURE[0]] = NO_SIGNATURE
+    content["parts"] = [part for part in parts if part in calls or not _signature(part).startswith(SEALED)]
+    return bool(content["parts"])
 
 
 def _signature(part: Any) -> str:

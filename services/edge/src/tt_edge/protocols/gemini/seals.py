@@ -31,6 +31,10 @@ def sealed(seal: Seal) -> str:
     return base64.b64encode(MARK + msgspec.json.encode(seal)).decode()
 
 
+UNSIGNED: Final = sealed(Seal("openai", ""))
+"""Of a call that nobody signed."""
+
+
 def unsealed(signature: str, *, redacted: bool) -> Seal:
     """Gemini's own where it was not sealed here; `redacted` then says whether it stood in a part without a thought's words."""
     try:
