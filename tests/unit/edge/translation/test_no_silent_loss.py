@@ -137,7 +137,7 @@ def test_what_is_said_within_a_calls_arguments_is_told_behind_the_call() -> None
     # given a provider that puts a line of text, and a thought, between two pieces of a call
     writer = AnthropicWriter("asked", "evt")
     events = [ToolStarted(0, "1", "look"), ToolDelta(0, '{"a":'), TextDelta("so"), TextDelta("me"), ThinkingDelta("hm")]
-    out = b"".join(writer.write(event) for event in [*events, ToolDelta(0, "1}")])
+    out = b"".join(writer.write(event) for event in [*events, ToolDelta(0, "1}"), TextDelta("last")])
     out += writer.finish({0: Ending(reason="tool_use")}, None, "", "0")
 
     # then the call is whole and nothing is lost
@@ -146,7 +146,7 @@ def test_what_is_said_within_a_calls_arguments_is_told_behind_the_call() -> None
         (block["type"], block.get("text") or block.get("thinking") or block.get("input"))
         for block in accumulated(frames)["content"]
     ]
-    assert kinds == [("tool_use", {"a": 1}), ("text", "some"), ("thinking", "hm")]
+    assert kinds == [("tool_use", {"a": 1}), ("text", "some"), ("thinking", "hm"), ("text", "last")]
 
 
 def test_what_is_said_behind_arguments_that_never_end_is_not_lost() -> None:
