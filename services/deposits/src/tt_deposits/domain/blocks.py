@@ -94,6 +94,8 @@ def whole_block(height: int, body: Body | None, infos: Sequence[Info], contract:
     if body is None:
         raise Incomplete("no such block")
     ref = ref_of(body, height)
+    if not body.transactions and body.header.raw_data.transactions_root.strip("0"):
+        raise Incomplete("a block that is not empty, without its transactions")
     told = {transaction.txid for transaction in body.transactions}
     by_txid = {info.id: info for info in infos}
     if told != by_txid.keys() or len(told) != len(body.transactions) or len(by_txid) != len(infos):

@@ -6,10 +6,16 @@ Shapes are those of java-tron's HTTP API with `visible: false` (tronprotocol/doc
 import msgspec
 
 
-class HeaderData(msgspec.Struct, frozen=True, rename={"parent_hash": "parentHash", "timestamp_ms": "timestamp"}):
+class HeaderData(
+    msgspec.Struct,
+    frozen=True,
+    rename={"parent_hash": "parentHash", "timestamp_ms": "timestamp", "transactions_root": "txTrieRoot"},
+):
     """What a block says of itself."""
 
     parent_hash: str
+    transactions_root: str
+    """Zeros where there are no transactions (java-tron, BlockCapsule)."""
     timestamp_ms: int = 0
     """The block of height 0 may have none."""
     number: int = 0
