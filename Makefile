@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev down reset logs status demo-key events team test check format fault fuzz bench generate env trial lock clean installed node-packages
+.PHONY: help setup up dev down reset logs status demo-key deposit events team test check format fault fuzz bench generate env trial lock clean installed node-packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ reset: installed ## stop and delete all data (asks first unless YES=1)
 backup: installed ## dump the databases of the running stack: TO=folder (docs/backup.md)
 	@$(STACK) backup $(if $(TO),--folder $(TO))
 
-restore: installed ## put one database back, the stack stopped: FROM=folder DATABASE=billing or console
+restore: installed ## put one database back, the stack stopped: FROM=folder DATABASE=billing, deposits or console
 	@$(STACK) restore $(if $(FROM),--folder $(FROM)) $(if $(DATABASE),--database $(DATABASE))
 
 logs: installed ## follow the logs of all processes
@@ -66,6 +66,9 @@ status: installed ## processes, ports and uptimes
 
 demo-key: installed ## print the demo account's API key, alone with make -s
 	@$(STACK) demo-key
+
+deposit: installed ## send test USDT on the sandbox chain and watch it arrive: AMOUNT=25 (ACCOUNT=acc_..., else the demo account)
+	@$(BIN)/python -m tt_sandbox.stack.deposit "$(AMOUNT)" $(if $(ACCOUNT),--account "$(ACCOUNT)")
 
 events: installed ## show events as they happen (ARGS="--type usage --account acc_... --since 10m --json")
 	@exec $(BIN)/python -m tt_sandbox.stack.events $(ARGS)

@@ -1,5 +1,6 @@
 """What `make up` prints when all is ready. The two calls work exactly as printed."""
 
+from tt_sandbox.stack.deposit_settings import SANDBOX_NETWORK
 from tt_sandbox.stack.stack import Stack
 
 MODEL = "gpt-4o-mini"
@@ -26,7 +27,16 @@ Or from Python (.venv/bin/python has the openai package):
   answer = client.chat.completions.create(model="{MODEL}", messages=[{{"role": "user", "content": "Hello"}}])
   print(answer.choices[0].message.content)
 
+{_deposits(stack)}
+
 Console API, described:   {stack.console_url}/openapi.json
 What runs and its logs:   make status, make logs ({stack.folder.logs})
 To stop:                  {stop} (data stays; make reset deletes it)
 """
+
+
+def _deposits(stack: Stack) -> str:
+    network = stack.service("deposits").env["DEPOSITS_NETWORK"]
+    if network == SANDBOX_NETWORK:
+        return "Send it test USDT:         make deposit AMOUNT=25"
+    return f"USDT deposits:             watched on {network}"
