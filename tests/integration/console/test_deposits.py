@@ -132,15 +132,15 @@ def test_records_as_csv_are_all_pages_and_no_formulas(customer: Browser, deploym
 def test_the_status_says_what_a_customer_should_be_told(customer: Browser, deployment: Deployment) -> None:
     usual = customer.http.get("/deposits/status").json()
     before = deployment.deposits.scanner
-    halted = msgspec.structs.replace(before, delayed=True, halted_reason="nodes_disagree", eta_s=None)
+    halted = msgspec.structs.replace(before, delayed=True, halted_reason="nodes_disagree", eta_s=61.7)
     deployment.deposits.scanner = halted
     try:
         unusual = customer.http.get("/deposits/status").json()
     finally:
         deployment.deposits.scanner = before
 
-    assert (usual["delayed"], usual["halted"], usual["eta_s"]) == (False, False, 2)
-    assert (unusual["delayed"], unusual["halted"], unusual["eta_s"]) == (True, True, None)
+    assert (usual["delayed"], usual["halted"], usual["eta_s"]) == (False, False, None)
+    assert (unusual["delayed"], unusual["halted"], unusual["eta_s"]) == (True, True, 62)
     assert "nodes_disagree" not in str(unusual)
 
 
