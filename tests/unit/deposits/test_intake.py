@@ -66,6 +66,15 @@ def test_what_waited_below_the_minimum_is_credited_with_what_reaches_it_each_by_
     assert changes.received[1].amount_micro_usdt == 800_000  # the first was counted when it came
 
 
+def test_what_was_credited_together_waits_no_more_for_the_next_in_the_same_block() -> None:
+    amounts = (600_000, 600_000, 700_000, 2 * USDT)
+
+    changes = taken([arrival(number, MINE, amount) for number, amount in enumerate(amounts)])
+
+    asked = [event.amount_nanousd for event in changes.events if isinstance(event, DepositConfirmed)]
+    assert asked == [600_000_000, 600_000_000, 700_000_000, 2_000_000_000]
+
+
 def test_money_at_an_address_that_is_nobodys_is_suspended_for_the_house() -> None:
     changes = taken([arrival(1, NOBODYS, USDT)])
 
@@ -121,7 +130,7 @@ PLACES = (MINE, address_of(4, "acc_4"), NOBODYS, BLACKLISTED)
 AMOUNTS = st.sampled_from([1, 300_000, 500_000, MINIMUM - 1, MINIMUM, LIMIT, LIMIT + 1, 2**63, 2**200])
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(PLACES), AMOUNTS), max_size=4), max_size=8))
+@given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(PLACES), AMOUNTS), max_size=6), max_size=8))
 def test_any_blocks_taken_in_once_or_again_give_what_a_sum_gives(blocks: list[list[tuple[int, object, int]]]) -> None:
     """Given blocks that name some transfers again, when each is taken in, nothing is lost or told twice."""
     rows: dict[str, Deposit] = {}

@@ -9,8 +9,9 @@ from tt_common.contracts.deposit_events import OrderStatus
 from tt_deposits.domain.orders import RechargeOrder, choose_order, fill_order
 
 EARLY, EXPIRY, LATE = 500, 1_000, 1_500
-AMOUNTS = st.integers(1, 6)
+AMOUNTS = st.integers(1, 3)
 STATUSES: tuple[OrderStatus, ...] = ("waiting", "partial", "paid", "over", "paid_late", "expired", "cancelled")
+OFTEN_OPEN = st.one_of(st.just("waiting"), st.just("partial"), st.sampled_from(STATUSES))
 
 
 @st.composite
@@ -20,8 +21,8 @@ def some_orders(draw: st.DrawFn) -> list[RechargeOrder]:
         order(
             f"ord_{number}",
             draw(st.none() | AMOUNTS),
-            received_micro_usdt=draw(st.integers(0, 6)),
-            status=draw(st.sampled_from(STATUSES)),
+            received_micro_usdt=draw(st.integers(0, 3)),
+            status=draw(OFTEN_OPEN),
             created_at_ms=draw(st.integers(0, 3)),
             expires_at_ms=EXPIRY,
         )
@@ -56,6 +57,13 @@ def test_the_order_that_a_transfer_counts_for_is_the_models(
     chosen = choose_order(orders, amount, time_ms)
 
     assert (chosen.order_id if chosen else None) == model(orders, amount, time_ms)
+
+
+def test_the_order_that_lacks_exactly_this_much_comes_before_an_older_one() -> None:
+    older, exact = order("ord_1", 9, created_at_ms=1), order("ord_2", 5, received_micro_usdt=2, created_at_ms=2)
+
+    assert choose_order([older, exact], 3, EARLY) is exact
+    assert choose_order([older, exact], 4, EARLY) is older
 
 
 @given(some_orders(), st.lists(st.tuples(AMOUNTS, st.sampled_from([EARLY, LATE])), max_size=8))
