@@ -11,6 +11,7 @@ from tt_sandbox.chain import filler, usdt
 from tt_sandbox.chain.addresses import NotAnAddress, parse, to_base58, to_hex
 from tt_sandbox.chain.protobuf import number, text
 from tt_sandbox.chain.scripts import Script, transaction
+from tt_sandbox.chain.transactions import Transaction
 
 USDT_HEX = "41a614f803b6fd780986a42c78ec9c7f77e6ded13c"
 CUSTOMER = "TUEZSdKsoDHQMeZwihtdoBiN46zxhGWYdH"
@@ -63,11 +64,21 @@ def test_txid_is_the_hash_of_the_raw_data_and_the_same_script_makes_the_same() -
 
 
 def test_filler_repeats_its_patterns_but_never_a_txid() -> None:
-    made = [
-        filler.transactions(parse(usdt.USDT), height, 3 * filler.ADDRESS_COUNT) for height in (70_000_001, 70_000_002)
-    ]
+    count = filler.ADDRESS_COUNT + 8
+    made = [filler.transactions(parse(usdt.USDT), height, count) for height in (70_000_001, 70_000_002)]
 
-    assert len({transaction.txid for block in made for transaction in block}) == 6 * filler.ADDRESS_COUNT
-    assert {end for block in made for transaction in block for log in transaction.logs for end in log.topics[1:]} <= {
-        usdt.word(address) for address in filler.known()
-    }
+    assert len({transaction.txid for block in made for transaction in block}) == 2 * count
+    assert _parties(*made) <= {usdt.word(address) for address in filler.known()}
+
+
+def test_filled_blocks_in_a_row_have_other_recipients() -> None:
+    first, second = (filler.transactions(parse(usdt.USDT), height, 400) for height in (70_000_001, 70_000_002))
+
+    assert len(_parties(first, end=2)) == len(_parties(second, end=2)) == 100
+    assert not _parties(first, end=2) & _parties(second, end=2)
+
+
+def _parties(*blocks: list[Transaction], end: int | None = None) -> set[bytes]:
+    """Who stands in the logs: senders (1), recipients (2) or both."""
+    logs = [log for block in blocks for item in block for log in item.logs]
+    return {word for log in logs for word in (log.topics[1:] if end is None else log.topics[end : end + 1])}
