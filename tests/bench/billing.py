@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
 from nats.aio.client import Client
 
 from tests.bench.billing_load import ACCOUNTS, Account, WrongBooks, encoded_events, open_grants, publish_usage
 from tests.bench.credit import give_credit
+from tests.bench.processors import cpu_s
 from tt_billing.consumers.usage import DURABLE
 from tt_billing.settings import MIGRATIONS_DIR
 from tt_common.bus.connection import connect
@@ -138,9 +138,9 @@ class BillingBed:
     def cpu_s(self) -> dict[str, float]:
         """Processor seconds so far; PostgreSQL with all its backends, also those that have ended."""
         return {
-            "billing": _cpu_s([self.billing.process.pid]),
-            "postgres": _cpu_s([self.postgres.process.pid], family=True),
-            "nats": _cpu_s([self.nats.process.pid]),
+            "billing": cpu_s([self.billing.process.pid]),
+            "postgres": cpu_s([self.postgres.process.pid], family=True),
+            "nats": cpu_s([self.nats.process.pid]),
         }
 
     def reconcile(self) -> int:
@@ -153,21 +153,6 @@ class BillingBed:
         if report["usage_backlog"] or report["quarantined"]:
             raise WrongBooks(f"backlog {report['usage_backlog']}, quarantined {report['quarantined']}")
         return int(report["rated"])
-
-
-def _cpu_s(pids: Sequence[int | None], *, family: bool = False) -> float:
-    total = 0.0
-    for pid in pids:
-        process = psutil.Process(pid)
-        times = process.cpu_times()
-        total += times.user + times.system
-        if family:
-            total += times.children_user + times.children_system
-            for child in process.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child_times = child.cpu_times()
-                    total += child_times.user + child_times.system
-    return total
 
 
 async def measure_settling(bed: BillingBed, count: int = EVENTS) -> Figures:

@@ -6,6 +6,7 @@ the report says so.
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -52,3 +53,19 @@ def busy_s(pid: int) -> float:
     """Processor seconds that a process has used so far."""
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
+
+
+def cpu_s(pids: Sequence[int | None], *, family: bool = False) -> float:
+    """Processor seconds that processes have used so far; with `family` those of their children too, also of those that have ended."""
+    total = 0.0
+    for pid in pids:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        total += times.user + times.system
+        if family:
+            total += times.children_user + times.children_system
+            for child in process.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child_times = child.cpu_times()
+                    total += child_times.user + child_times.system
+    return total

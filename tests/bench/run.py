@@ -1,8 +1,10 @@
-"""`make bench`: the real edge beside a bare passthrough of the same provider, in the same run; then billing alone.
+"""`make bench`: the real edge beside a bare passthrough of the same provider, in the same run; then billing alone,
+then deposits.
 
 The full product stands behind the edge: keys, holds, journal, events, settlement. Exit status 1 where the money does not add up
 or an answer is not whole: then there are no figures. `--only settle`, `trickle` and `grants` measure billing without the rest,
-`--only usage` the console's usage pages over ten million calls (never unless it is named: filling takes minutes).
+`derive`, `credit` and `scan` deposits, `--only usage` the console's usage pages over ten million calls (never unless it is
+named: filling takes minutes).
 """
 
 import argparse
@@ -20,6 +22,8 @@ from tests.bench.bed import Bed, MoneyLost
 from tests.bench.billing import NAMES as BILLING_NAMES
 from tests.bench.billing import WrongBooks, billing_table, measure_billing
 from tests.bench.crowd import measure_crowd
+from tests.bench.deposits import NAMES as DEPOSITS_NAMES
+from tests.bench.deposits import measure_deposits
 from tests.bench.findings import Finding, findings_table
 from tests.bench.measures import MEASURES, BadAnswer, Bench, Series
 from tests.bench.memory import CALLS, measure_memory
@@ -40,7 +44,7 @@ OTHERS: dict[str, Callable[[Bench, argparse.Namespace], Awaitable[list[Finding]]
     "crowd": lambda bench, _: measure_crowd(bench),
     "memory": lambda bench, options: measure_memory(bench, options.calls),
 }
-ALL_NAMES = (*(measure.name for measure in MEASURES), *OTHERS, *BILLING_NAMES, USAGE_NAME)
+ALL_NAMES = (*(measure.name for measure in MEASURES), *OTHERS, *BILLING_NAMES, *DEPOSITS_NAMES, USAGE_NAME)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,7 +93,12 @@ def main() -> int:
         return 1
     if USAGE_NAME in chosen and bench_usage(options):
         return 1
-    return bench_edge(options) if {*chosen} - {*BILLING_NAMES, USAGE_NAME} else 0
+    processors = Processors()
+    deposits = [name for name in DEPOSITS_NAMES if name in chosen]
+    if deposits and bench_deposits(deposits, processors):
+        return 1
+    rest = {*chosen} - {*BILLING_NAMES, *DEPOSITS_NAMES, USAGE_NAME}
+    return bench_edge(options, processors) if rest else 0
 
 
 def bench_billing(names: list[str]) -> int:
@@ -120,10 +129,23 @@ def bench_usage(options: argparse.Namespace) -> int:
     return 0
 
 
-def bench_edge(options: argparse.Namespace) -> int:
+def bench_deposits(names: list[str], processors: Processors) -> int:
+    """Exit status; the scanner is pinned, the others are not."""
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
+        try:
+            report = measure_deposits(Path(folder), names, processors)
+        except (StartError, WrongBooks) as error:
+            print(f"no figures: {error}", file=sys.stderr)
+            return 1
+    print(f"{processor_model()}; load average before the start: {load_before:.1f}; records and chain agree\n")
+    print(report, end="\n\n")
+    return 0
+
+
+def bench_edge(options: argparse.Namespace, processors: Processors) -> int:
     """Exit status."""
     load_before = os.getloadavg()[0]
-    processors = Processors()
     processors.keep_off()
     with tempfile.TemporaryDirectory(prefix="tokentally-bench-") as folder:
         try:
