@@ -3,6 +3,8 @@
 Nothing is lost, nothing is invented, and the cursor stays where it can't go on.
 """
 
+import asyncio
+
 import pytest
 
 from tests.integration.deposits.conftest import USDT
@@ -234,8 +236,7 @@ async def test_two_scanners_at_once_bring_each_transfer_once(
             chain.mine()
         chain.solidify()
         for _ in range(100):
-            await one.scan.step()
-            await other.scan.step()
+            await asyncio.gather(one.scan.step(), other.scan.step())
             if one.height() == chain.head - SOLID_LAG:
                 break
         assert [amount for _, amount, _ in one.deposits()] == [number * USDT for number in range(1, 31)]
