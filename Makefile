@@ -91,9 +91,10 @@ format: setup ## format the code and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fault: setup ## break everything: every fault by name, then 200 seeded rounds (ARGS="--rounds 20 --seed 7"); see docs/fault-suite.md
+fault: setup ## break everything: every fault by name, then 200 seeded rounds, and 100 of deposits (ARGS="--rounds 20 --seed 7"); see docs/fault-suite.md
 	@TT_FAULT_LONG=1 $(BIN)/pytest tests/fault
 	@$(BIN)/python -m tests.fault --each $(ARGS)
+	@$(BIN)/python -m tests.fault.deposits --each $(ARGS)
 
 fuzz: setup ## relays and API documents with made-up data, for long (FUZZ_EXAMPLES=20000 API_EXAMPLES=200)
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) API_EXAMPLES=$(or $(API_EXAMPLES),200) $(BIN)/pytest --timeout=7200 \

@@ -22,6 +22,7 @@ from tt_billing.settings import Settings
 from tt_billing.usecases.reconcile import Report, reconcile
 from tt_common.contracts.events import UsageEvent
 from tt_common.ids import derived_event_id
+from tt_sandbox.stack.stack import Stack
 
 SETTLE_S: Final = 45.0
 POLL_S: Final = 0.25
@@ -60,9 +61,9 @@ def wait_settled(record: Record) -> None:
         time.sleep(POLL_S)
 
 
-def assert_reconciled(world: World) -> None:
+def assert_reconciled(stack: Stack) -> None:
     """Billing's own checks, the replay of its ledger among them, as its command runs them, without a process's start."""
-    settings = Settings(database_url=world.stack.database_url("billing"), nats_url=None)
+    settings = Settings(database_url=stack.database_url("billing"), nats_url=None)
 
     async def report() -> Report:
         async with opened(settings) as engine:

@@ -101,7 +101,7 @@ def run_round(world: World, plan: Plan) -> Outcome:
         asyncio.run(_strike_under_load(world, plan, record))
         world.heal()
         events = assert_consistent(record, overdraws=any(blow.fault.overdraws for blow in plan.blows))
-        assert_reconciled(world)
+        assert_reconciled(world.stack)
     except Exception as error:
         return Outcome(plan, time.monotonic() - began_s, len(record.sent), error=error)
     return Outcome(

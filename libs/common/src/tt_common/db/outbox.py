@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.bus.events import MESSAGE_ID, event_headers
 from tt_common.clock import monotonic_s
+from tt_common.crash_points import CrashCheck
 from tt_common.db.leadership import lead
 from tt_common.ids import new_event_id
 
@@ -98,10 +99,12 @@ async def enqueue(connection: AsyncConnection, table: Table, messages: Sequence[
 class OutboxRelay:
     """Publishes the outbox of one database. `poke()` after a commit makes it look at once."""
 
-    def __init__(self, engine: AsyncEngine, nc: Client, table: Table) -> None:
+    def __init__(self, engine: AsyncEngine, nc: Client, table: Table, crash: CrashCheck = lambda _: None) -> None:
+        """`crash` is told of the point after_publish_before_delete."""
         self._engine = engine
         self._js = nc.jetstream(timeout=PUBLISH_TIMEOUT_S)
         self._table = table
+        self._crash = crash
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -151,6 +154,7 @@ class OutboxRelay:
             log.warning("outbox waits for the broker", extra={"error": repr(error)})
             await asyncio.sleep(POLL_S)
         if done:
+            self._crash("after_publish_before_delete")
             async with self._engine.begin() as connection:
                 await connection.execute(delete(table).where(table.c.id.in_(done)))
         return len(done)

@@ -153,11 +153,7 @@ class Stack:
         """Starts everything in order and returns when all is ready. Raises StartError with everything stopped again."""
         try:
             self.start_engines()
-            migrations = [
-                self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
-                for owner in self._owners
-            ]
-            run_steps([self._streams_step(), *migrations], self._say)
+            self.prepare()
             self._start_services(*self._sandboxes, "billing")
             if self._deposits:
                 self.service("deposits").launch()
@@ -168,6 +164,14 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def prepare(self) -> None:
+        """Streams and schemas. Raises StartError. Idempotent."""
+        migrations = [
+            self._step(MODULES[owner], f"{owner}-migrate", "migrate", env=self.owner_env(owner))
+            for owner in self._owners
+        ]
+        run_steps([self._streams_step(), *migrations], self._say)
 
     def deploy_streams(self) -> None:
         """Makes the streams and buckets that NATS lacks. Raises StartError."""

@@ -89,7 +89,7 @@ class Service:
         nc = self._nc = await connect(settings.nats_url, "tt-deposits")
         await require(nc.jetstream(timeout=5), DEPOSITS.name, BILLING.name)
         await self._wait_for_database()
-        relay = OutboxRelay(self._engine, nc, OUTBOX)
+        relay = OutboxRelay(self._engine, nc, OUTBOX, crash_check(settings.crash_at, settings.crash_after))
         context = make_context(settings, self._engine, pool, relay, self.metrics)
         await pin_xpub(context, settings.xpub_fingerprint)
         booked = self._booked = self._booked_consumer(nc, context)
