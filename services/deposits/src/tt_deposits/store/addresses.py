@@ -45,7 +45,14 @@ async def set_activated(connection: AsyncConnection, indexes: Collection[int], a
     )
 
 
+async def count_spare(connection: AsyncConnection, most: int) -> int:
+    """Addresses that are ready to be given out, counted up to `most` by their index: the given ones cost nothing."""
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM addresses WHERE {_SPARE} LIMIT :most) AS spare"
+    return (await run(connection, sql, most=most)).scalar_one()
+
+
 async def count_addresses_by_use(connection: AsyncConnection) -> AddressCounts:
+    """Walks the whole table."""
     row = (
         await run(
             connection,

@@ -43,6 +43,7 @@ class PostgresUnit:
         self.set_blacklisted = partial(addresses.set_blacklisted, connection)
         self.set_activated = partial(addresses.set_activated, connection)
         self.count_addresses_by_use = partial(addresses.count_addresses_by_use, connection)
+        self.count_spare = partial(addresses.count_spare, connection)
         self.next_index = partial(addresses.next_index, connection)
         self.add_address = partial(addresses.add_address, connection)
         self.given_address = partial(addresses.given_address, connection)

@@ -33,9 +33,9 @@ async def fill_addresses(context: Context) -> int:
     An index whose address has something already is skipped and told of: it can't be known whose that is.
     """
     async with context.database.begin() as unit:
-        counts = await unit.count_addresses_by_use()
+        spare = await unit.count_spare(context.watch.spare_addresses)
         first = await unit.next_index()
-    missing = min(context.watch.spare_addresses - counts.spare, BATCH_MAX)
+    missing = min(context.watch.spare_addresses - spare, BATCH_MAX)
     if missing <= 0:
         return 0
     node = _node(context)
