@@ -87,7 +87,7 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     # An exception, so that what was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    chosen: list[str] = options.only or list(ALL_NAMES)
+    chosen: list[str] = options.only or [name for name in ALL_NAMES if name != USAGE_NAME]
     billing = [name for name in BILLING_NAMES if name in chosen]
     if billing and bench_billing(billing):
         return 1
