@@ -14,7 +14,7 @@ SANDBOX_XPUB: Final = (
 )
 SANDBOX_NODES: Final = ("a", "b")
 # A block a second: what is solid is seen soon.
-SANDBOX_POLL_S: Final = "0.2"
+SANDBOX_POLL_S: Final = "0.5"
 
 
 def sandbox_deposits(chain_url: str) -> dict[str, str]:
