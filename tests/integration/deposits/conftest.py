@@ -17,10 +17,11 @@ from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
 from tt_common.db.migrations import migrate
 from tt_common.deploy import deploy
+from tt_deposits.clients import node_pool
 from tt_deposits.domain.records import Address
 from tt_deposits.main.service import Service
 from tt_deposits.settings import MIGRATIONS_DIR, NodeSettings, Settings
-from tt_deposits.usecases import read_blocks
+from tt_deposits.usecases import compare_nodes, read_blocks
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.postgres import EmbeddedPostgres
 
@@ -136,7 +137,7 @@ def deposit_settings(
         nodes=tuple(NodeSettings(name=name, url=chain.node_url(name)) for name in nodes),
         spare_addresses=3,
         poll_s=0.05,
-        node_timeout_s=2.0,
+        node_timeout_s=20.0,
     )
 
 
@@ -153,8 +154,10 @@ async def idle_deposits(
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that told an incomplete block is asked again at once."""
+    """A node that told an incomplete block is asked again at once; one that is slow because the machine is, is waited for."""
     monkeypatch.setattr(read_blocks, "RETRY_S", 0.0)
+    monkeypatch.setattr(compare_nodes, "WAIT_S", 20.0)
+    monkeypatch.setattr(node_pool, "LOOK_S_MAX", 20.0)
 
 
 @pytest.fixture

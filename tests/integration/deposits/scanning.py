@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from psycopg.rows import dict_row
 
 from tests.support.chain import SOLID_LAG, Chain
+from tt_common.clock import monotonic_s
 from tt_common.contracts.deposits import GetAddress
 from tt_common.db.engine import make_engine
 from tt_deposits.clients.node_pool import NodePool
@@ -23,7 +24,7 @@ from tt_deposits.usecases.rescan import rescan_step
 from tt_deposits.usecases.scan_blocks import ScanBlocks
 from tt_deposits.usecases.scan_head import ScanHead
 
-STEPS_MAX = 200
+CATCH_UP_S = 60.0
 PAUSE_S = 0.05
 
 
@@ -51,7 +52,8 @@ class Watcher:
     async def catch_up(self) -> None:
         """Until the cursor is where the solid chain is, and re-scans are done."""
         solid = self.chain.head - SOLID_LAG
-        for _ in range(STEPS_MAX):
+        deadline_s = monotonic_s() + CATCH_UP_S
+        while monotonic_s() < deadline_s:
             if self.height() == solid and not self.rows("SELECT * FROM rescans WHERE next_height <= to_height"):
                 return
             if not await self.scan.step():
@@ -66,10 +68,11 @@ class Watcher:
             await rescan_step(self.context)
             await asyncio.sleep(PAUSE_S)
 
-    def calm(self, timeout_s: float = 2.0) -> None:
-        """As if the time had passed for which nodes that failed are left alone. A slow one costs the test `timeout_s`."""
+    def calm(self, timeout_s: float = 20.0) -> None:
+        """As if the time had passed for which nodes that failed are left alone. The preferred one may take `timeout_s`."""
         for node in self.pool.all():
-            node._timeout_s, node._quiet_until_s, node._failures = timeout_s, 0.0, 0
+            node._timeout_s, node._quiet_until_s, node._failures = 20.0, 0.0, 0
+        self.pool.all()[0]._timeout_s = timeout_s
 
     def height(self) -> int:
         return self.rows("SELECT height FROM cursor")[0]["height"]

@@ -25,6 +25,7 @@ TRANSIENT = [
     ("status", {"status": 503}),
     ("slow", {"delay_s": 30}),
 ]
+SLOW_S = 0.2
 INCOMPLETE = ["infos_empty", "infos_missing", "infos_other_block", "transactions_missing"]
 
 
@@ -41,7 +42,10 @@ async def test_all_nodes_down_or_refusing_leave_the_cursor_where_it_is_and_the_a
     before, address = watcher.height(), await watcher.address("acc_1")
     await sent(watcher, chain)
     for kind, words in TRANSIENT:
-        watcher.calm(timeout_s=0.2)
+        watcher.calm()
+        if kind == "slow":
+            for node in watcher.pool.all():
+                node._timeout_s = SLOW_S
         chain.fault(kind, "*", **words)
         await watcher.steps(1)
         assert (watcher.height(), watcher.deposits(), watcher.halt()) == (before, [], None), kind
@@ -55,7 +59,7 @@ async def test_all_nodes_down_or_refusing_leave_the_cursor_where_it_is_and_the_a
 async def test_one_node_down_or_refusing_is_replaced_by_the_other(watcher: Watcher, chain: Chain) -> None:
     for number, (kind, words) in enumerate(TRANSIENT, 1):
         await sent(watcher, chain)
-        watcher.calm(timeout_s=0.2)
+        watcher.calm(SLOW_S if kind == "slow" else 20.0)
         chain.fault(kind, "a", **words)
         await watcher.catch_up()
         assert watcher.deposits() == number * [("acc_1", 25 * USDT, "crediting")], kind
