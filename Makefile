@@ -99,7 +99,8 @@ fault: setup ## break everything: every fault by name, then 200 seeded rounds, a
 fuzz: setup ## relays and API documents with made-up data, for long (FUZZ_EXAMPLES=20000 API_EXAMPLES=200)
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),20000) API_EXAMPLES=$(or $(API_EXAMPLES),200) $(BIN)/pytest --timeout=7200 \
 		tests/unit/edge/test_relay_fuzz.py tests/unit/edge/anthropic/test_anthropic_fuzz.py \
-		tests/unit/edge/translation/test_crossings.py tests/integration/console/test_api_document.py
+		tests/unit/edge/translation/test_crossings.py tests/unit/edge/translation/test_damaged_bytes.py \
+		tests/integration/console/test_api_document.py
 
 bench: setup ## the edge against a bare passthrough, side by side, and billing (ARGS="--rounds 3 --only calls")
 	@$(BIN)/python -m tests.bench.run $(ARGS)

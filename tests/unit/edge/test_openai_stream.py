@@ -34,6 +34,7 @@ def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **fiel
     }
 
 
+USAGE_ALONE = b'"model":"other","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}'
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 CHUNKS = [
     chunk({"role": "assistant", "content": ""}, usage=None),
@@ -268,6 +269,24 @@ def test_what_is_no_chunk_passes_through_and_harms_nothing(payload: bytes) -> No
     out, tap = relay(b"data: " + payload + b"\n\n" + WIRE, [])
     assert out.startswith(b"data: " + payload + b"\n\n")
     assert tap.complete
+
+
+@pytest.mark.parametrize(
+    ("part", "wants_usage"),
+    [(b'"model":"other"', True), (b'"choices":[{}],"usage":{"prompt_tokens":5}', False), (USAGE_ALONE, True)],
+    ids=["renamed", "without usage", "with cost"],
+)
+def test_an_event_that_is_no_text_throughout_leaves_as_it_came(part: bytes, wants_usage: bool) -> None:
+    # given a chunk with a field whose name nobody looks at until all fields are read; the model's name stands twice
+    frame = b'data: {"\xff":{"model":"other"},' + part + b"}\n\n"
+    tap = StreamTap(ASKED, wants_usage)
+
+    # when
+    out = tap.feed(frame + DONE.encode())
+    tap.end()
+
+    # then
+    assert out + tap.tail(COST) == frame + DONE.encode()
 
 
 def test_an_event_without_end_is_given_up() -> None:

@@ -127,7 +127,10 @@ def test_an_answer_without_usage_stays_without() -> None:
         assert render_answer(answer, "m", "0.00") == b'{"choices":[]' + usage_field + b"}"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":{}}', b'{"data":[]}', b'{"a\xff":1}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b'{"error":{}}', b'{"data":[]}', b'{"a\xff":1}', b'{"choices":[],"a":' + b"[" * 100_000],
+)
 def test_what_is_no_answer_is_none(body: bytes) -> None:
     assert parse_answer(body, "chat") is None
 

@@ -120,6 +120,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
 @FUZZ
 @given(pieces=streams(), breaks=st.sampled_from([None, "broken", "timeout"]), keyed=st.booleans())
 @example(pieces=[b'data: {"usage":{"prompt_tokens":1,"\xff":1}}\n\n', *GOOD], breaks=None, keyed=False)
+@example(pieces=[b'data: {"model":"","choices":[{"finish_reason":"stop"}],"\xff":0}\n\n'], breaks=None, keyed=False)
 def test_any_stream_is_settled_exactly_once(pieces: list[bytes], breaks: str | None, keyed: bool) -> None:
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         relay = Relay(Path(folder), WALLET, hold_output_tokens=1000)

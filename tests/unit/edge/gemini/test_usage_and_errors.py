@@ -47,6 +47,12 @@ def test_audio_is_told_by_the_details() -> None:
     )
 
 
+def test_details_of_a_kind_that_is_no_text_are_no_audio() -> None:
+    usage = parse_usage(b'{"promptTokenCount":9,"promptTokensDetails":[{"modality":"AUDIO\xff","tokenCount":5}]}')
+    assert usage is not None
+    assert (usage.input_tokens, usage.audio_input_tokens) == (9, 0)
+
+
 @pytest.mark.parametrize(
     ("fields", "output"),
     [

@@ -119,6 +119,27 @@ def test_a_failed_response_is_passed_on_and_its_usage_is_known() -> None:
     assert tap.usage is not None
 
 
+def test_an_end_that_is_no_text_throughout_leaves_as_it_came_and_its_usage_counts() -> None:
+    # given a last event with a field that is no UTF-8, and an item of a kind that is none
+    item = b'{"id":1,"type":"\xff"}'
+    end = (
+        STREAMS["native"]
+        .replace(b'"output": []', b'"output": [' + item + b"]")
+        .replace(b'{"type"', b'{"\xff":0,"type"')
+    )
+    tap = bridge("native").tap()
+
+    # when
+    out = tap.feed(end) + tap.end() + tap.tail("0.25")
+
+    # then
+    assert tap.complete
+    assert tap.usage is not None
+    assert (tap.usage.input_tokens, tap.usage.server_tool_calls) == (5, 0)
+    assert out.count(b'{"\xff":0,') == end.count(b'{"\xff":0,')
+    assert item in out[out.index(b"response.completed") :]
+
+
 def test_a_failed_response_in_one_piece_is_an_error() -> None:
     failed = json.dumps({**RESPONSE, "status": "failed", "error": {"message": "server trouble"}}).encode()
     with pytest.raises(DomainError, match="server trouble"):

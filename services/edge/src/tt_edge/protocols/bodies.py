@@ -1,7 +1,7 @@
 """JSON request bodies: read into raw fields and into what is known of them, with errors that name the field."""
 
 import re
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from tt_edge.protocols.port import RawFields
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """Some clients put it before their JSON; it means nothing in UTF-8."""
+TOO_DEEP: Final = "The body is nested too deeply."
 HALF_AN_EMOJI: Final = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 
 
@@ -26,6 +27,7 @@ def decode_fields(body: bytes, known_decoder: msgspec.json.Decoder[Known]) -> tu
     """A body that names its model. Raises invalid_request naming the field."""
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
+        check_utf8(body)
         fields = _fields_decoder.decode(body)
         known = known_decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -33,10 +35,26 @@ def decode_fields(body: bytes, known_decoder: msgspec.json.Decoder[Known]) -> tu
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(body, error) from None
     except RecursionError:
-        raise invalid_request("The body is nested too deeply.") from None
+        raise invalid_request(TOO_DEEP) from None
     if not known.model:
         raise invalid_request("You must provide a 'model'.", "model")
     return fields, known
+
+
+def check_utf8(body: bytes) -> None:
+    """Raises UnicodeDecodeError. What is read raw would be found out late, by whoever reads it then."""
+    if not body.isascii():
+        body.decode()
+
+
+def value_of(raw: msgspec.Raw, field: str) -> Any:
+    """The value of a field that was read raw. Raises invalid_request for a number beyond all ranges and for endless nesting."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid_request(f"Invalid value in '{field}': {str(error).partition(' - at ')[0]}.", field) from None
+    except RecursionError:
+        raise invalid_request(f"'{field}' is nested too deeply.", field) from None
 
 
 def _not_json(body: bytes, error: Exception) -> DomainError:

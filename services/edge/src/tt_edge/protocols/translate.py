@@ -12,6 +12,7 @@ from tt_common.rating import Usage
 from tt_edge.clients.answers import UpstreamRequest
 from tt_edge.domain.refusals import invalid_request, upstream_error
 from tt_edge.domain.tokens import count_tokens
+from tt_edge.protocols.bodies import TOO_DEEP
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
     Choice,
@@ -110,7 +111,10 @@ class Translated:
         self._provider = provider
         self._request = request
         self._call_id = call_id
-        self._asked = client.canonical(request)
+        try:
+            self._asked = client.canonical(request)
+        except RecursionError:
+            raise invalid_request(TOO_DEEP) from None
 
     def outgoing(self, attempted: Attempted) -> UpstreamRequest:
         try:
@@ -118,6 +122,8 @@ class Translated:
         except Inexpressible as missing:
             name = self._client.field(missing.field)
             raise invalid_request(f"'{name}' can't be used with this model: {missing.message}", name) from None
+        except RecursionError:
+            raise invalid_request(TOO_DEEP) from None
 
     def answer(self, body: bytes) -> "TranslatedAnswer | None":
         try:

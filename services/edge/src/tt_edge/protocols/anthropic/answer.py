@@ -59,7 +59,7 @@ class Answer(msgspec.Struct, frozen=True):
             changes["usage"] = (self.raw_usage, with_cost(self.raw_usage, cost_usd))
         try:
             return with_fields(self.body, changes)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, RecursionError):
             return self.body
 
 

@@ -25,7 +25,7 @@ def is_count(body: bytes) -> bool:
     """Whether a provider's answer is a count."""
     try:
         _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

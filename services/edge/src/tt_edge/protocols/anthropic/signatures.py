@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from tt_edge.protocols.bodies import value_of
 from tt_edge.protocols.canonical.request import Vendor
 from tt_edge.protocols.port import RawFields
 
@@ -53,11 +54,11 @@ def without_foreign_thoughts(fields: RawFields) -> RawFields:
     marked = MARK_IN_JSON in raw
     if not marked and not FOREIGN_RESULT.search(raw):
         return kept
-    messages: list[Any] = msgspec.json.decode(raw)
+    messages: list[Any] = value_of(fields["messages"], "messages")
     if marked:
         messages = [message for message in messages if _is_left(message)]
         kept["messages"] = msgspec.Raw(msgspec.json.encode(messages))
-    thinking = msgspec.json.decode(fields.get("thinking", msgspec.Raw(b"null")))
+    thinking = value_of(fields.get("thinking", msgspec.Raw(b"null")), "thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "enabled" and _goes_on_without_a_thought(messages):
         kept["thinking"] = msgspec.Raw(b'{"type":"disabled"}')
     return kept

@@ -158,7 +158,7 @@ class StreamTap:
             return frame
         try:
             renamed = with_fields(raw, {"model": (bytes(message.model), msgspec.json.encode(self._asked_model))})
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, RecursionError):
             return frame
         return frame.replace(raw, renamed)
 

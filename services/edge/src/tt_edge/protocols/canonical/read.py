@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from tt_edge.domain.refusals import invalid_request
+from tt_edge.protocols.bodies import value_of
 
 Json = dict[str, Any]
 Kind = TypeVar("Kind")
 
 
 def decoded(fields: dict[str, msgspec.Raw]) -> Json:
-    """The body, without the fields that are null."""
-    body: Json = msgspec.json.decode(msgspec.json.encode(fields))
+    """The body, without the fields that are null. Raises invalid_request naming the field."""
+    body = {name: value_of(raw, name) for name, raw in fields.items()}
     return {name: value for name, value in body.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tt_edge.protocols.bodies import value_of
 from tt_edge.protocols.gemini.outgoing import NO_SIGNATURE
 from tt_edge.protocols.gemini.seals import SEALED
 
@@ -19,7 +20,7 @@ def without_foreign_thoughts(raw: msgspec.Raw) -> msgspec.Raw:
     """The contents, without thoughts that another vendor signed; the first call beside them has the stand-in for a signature."""
     if MARK not in bytes(raw):
         return raw
-    contents: Any = msgspec.json.decode(raw)
+    contents: Any = value_of(raw, "contents")
     kept = [content for content in (contents if isinstance(contents, list) else [contents]) if _is_left(content)]
     return msgspec.Raw(msgspec.json.encode(kept))
 

@@ -11,6 +11,7 @@ import msgspec
 from tt_edge.domain.estimate import Demand
 from tt_edge.domain.refusals import invalid_request
 from tt_edge.domain.tokens import count_prompt_tokens
+from tt_edge.protocols.bodies import TOO_DEEP, check_utf8
 from tt_edge.protocols.gemini.foreign import without_foreign_thoughts
 from tt_edge.protocols.port import EVENT_STREAM, RawFields, Request, Target
 
@@ -152,6 +153,7 @@ def _tokens(known: _Known, contents: list[Any]) -> int:
 def _decode(body: bytes) -> tuple[RawFields, _Known]:
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
+        check_utf8(body)
         return _fields_decoder.decode(body), _known_decoder.decode(body)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
@@ -162,7 +164,7 @@ def _decode(body: bytes) -> tuple[RawFields, _Known]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid_request(f"Invalid JSON payload received. {error}") from None
     except RecursionError:
-        raise invalid_request("The body is nested too deeply.") from None
+        raise invalid_request(TOO_DEEP) from None
 
 
 def _positive(value: int | None, path: str) -> int | None:

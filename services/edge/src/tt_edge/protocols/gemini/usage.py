@@ -115,7 +115,7 @@ def _audio(details: msgspec.Raw) -> int:
         return 0
     try:
         return sum(max(0, detail.tokens or 0) for detail in _details_decoder.decode(raw) if detail.modality == "AUDIO")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
 
 

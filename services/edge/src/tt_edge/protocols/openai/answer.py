@@ -57,7 +57,7 @@ def parse_answer(body: bytes, kind: str) -> Answer | None:
     """The answer, or None where the body is not one (then another provider may be tried)."""
     try:
         fields = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     choices, raw_usage = bytes(fields.choices), bytes(fields.usage)
     if not (choices if kind == "chat" else bytes(fields.data)):
@@ -71,7 +71,7 @@ def answer_texts(answer: Answer) -> list[str]:
     """Everything the model wrote, for counting where the provider reported no usage."""
     try:
         choices = _choices_decoder.decode(answer.raw_choices or b"[]") or []
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return [answer.raw_choices.decode(errors="replace")]
     texts: list[str] = []
     for choice in choices:
@@ -88,7 +88,7 @@ def render_answer(answer: Answer, model: str, cost_usd: str) -> bytes:
     """The body for the client; one that is no UTF-8 throughout leaves as it came."""
     try:
         return _changed(answer, model, cost_usd)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, RecursionError):
         return answer.body
 
 

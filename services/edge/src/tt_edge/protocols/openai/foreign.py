@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tt_edge.protocols.bodies import value_of
+
 UNSIGNED: Final = "none"
 """The format of a thought that nobody signed."""
 FORMATS: Final = ("anthropic", "gemini", UNSIGNED)
@@ -21,7 +23,7 @@ def without_foreign_thoughts(raw: msgspec.Raw, upstream_model: str) -> msgspec.R
     text = bytes(raw)
     if not any(mark in text for mark in MARKS):
         return raw
-    messages: list[Any] = msgspec.json.decode(text)
+    messages: list[Any] = value_of(raw, "messages")
     changed = False
     for message in messages:
         if isinstance(message, dict):

@@ -167,18 +167,29 @@ class StreamTap:
         self._model_from = pattern
         if frame.count(pattern) == 1:
             return frame.replace(pattern, self._model_to)
-        fields = _fields_decoder.decode(frame[5:].strip())
+        if (fields := _fields(frame)) is None:
+            return frame
         fields["model"] = msgspec.Raw(msgspec.json.encode(self._asked_model))
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
     def _with_cost(self, frame: bytes, cost_usd: str) -> bytes:
-        fields = _fields_decoder.decode(frame[5:].strip())
+        if (fields := _fields(frame)) is None:
+            return frame
         fields["usage"] = msgspec.Raw(with_cost(bytes(fields["usage"]), cost_usd))
         return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
 
+def _fields(frame: bytes) -> dict[str, msgspec.Raw] | None:
+    """None where the data is no UTF-8 throughout, or nested too deeply: such an event leaves as it came."""
+    try:
+        return _fields_decoder.decode(frame[5:].strip())
+    except (UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _without_usage(frame: bytes) -> bytes:
-    fields = _fields_decoder.decode(frame[5:].strip())
+    if (fields := _fields(frame)) is None:
+        return frame
     fields.pop("usage", None)
     return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 

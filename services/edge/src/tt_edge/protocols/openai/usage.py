@@ -32,7 +32,7 @@ def parse_usage(raw: msgspec.Raw | bytes) -> Usage | None:
     """Disjoint classes, or None where there is no usable figure (absent, null, negative, absurd)."""
     try:
         wire = _decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if wire.prompt_tokens is None:
         return None

@@ -144,7 +144,10 @@ class NativeTap:
         if self._held is None:
             return b""
         payload, event, response = self._held
-        fields = _fields_decoder.decode(payload)
+        try:
+            fields = _fields_decoder.decode(payload)
+        except (UnicodeDecodeError, RecursionError):
+            return _framed(event.type, payload)  # no UTF-8 throughout: it leaves as it came
         fields["response"] = msgspec.Raw(_rendered(bytes(event.response), response, self._model, cost_usd))
         return _framed(event.type, msgspec.json.encode(fields))
 
@@ -204,7 +207,7 @@ def _rendered(body: bytes, response: _Response, model: str, cost_usd: str | None
         changes["usage"] = bytes(response.usage), with_cost(bytes(response.usage), cost_usd)
     try:
         return with_fields(body, changes)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, RecursionError):
         return body  # no UTF-8 throughout: it leaves as it came
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tt_edge.protocols.bodies import value_of
 from tt_edge.protocols.canonical.request import Vendor
 
 PREFIX: Final = "tt1."
@@ -44,7 +45,7 @@ def without_foreign_thoughts(raw: msgspec.Raw) -> msgspec.Raw:
     """An input without the reasoning items that this gateway made of other vendors' thoughts."""
     if not MARKS.search(raw):
         return raw
-    items = msgspec.json.decode(raw)
+    items = value_of(raw, "input")
     kept = [item for item in items if not _is_ours(item)] if isinstance(items, list) else items
     return msgspec.Raw(msgspec.json.encode(kept))
 

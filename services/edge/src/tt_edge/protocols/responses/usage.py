@@ -37,7 +37,7 @@ def parse_usage(raw: bytes, raw_output: bytes = b"[]") -> Usage | None:
     """Disjoint classes, or None where there is no usable figure (absent, null, negative, absurd)."""
     try:
         wire = _usage_decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if wire.input_tokens is None:
         return None
@@ -62,7 +62,7 @@ def parse_usage(raw: bytes, raw_output: bytes = b"[]") -> Usage | None:
 def _server_tool_calls(raw_output: bytes) -> int:
     try:
         return sum(item.type in SERVER_TOOLS for item in _items_decoder.decode(raw_output))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
 
 

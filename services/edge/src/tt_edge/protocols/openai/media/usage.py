@@ -31,7 +31,7 @@ def parse_media_usage(raw: bytes, kind: ModelKind) -> Usage:
     """Tokens or seconds, without any where there is no usable figure. Begun seconds count."""
     try:
         wire = _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return NOTHING
     if wire.seconds is not None:
         return Usage(seconds=begun_seconds(wire.seconds))
