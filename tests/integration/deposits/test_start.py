@@ -49,3 +49,10 @@ async def test_no_xpub_no_nodes_or_a_key_that_is_not_there_refuse_the_start(idle
     keyed = NodeSettings(name="k", url=nodes[0].url, key_env="NO_SUCH_KEY")
     with pytest.raises(RuntimeError, match="NO_SUCH_KEY, the key of the node k, is not set"):
         await idle_deposits.start(nodes=(keyed,))
+
+
+async def test_a_published_test_seed_is_no_account_for_real_money(idle_deposits: Deposits) -> None:
+    with pytest.raises(RuntimeError, match="published test seed"):
+        await idle_deposits.start(network="mainnet", xpub=OTHER_XPUB)
+
+    assert idle_deposits.rows("SELECT count(*) FROM xpub_pin") == [(0,)]
