@@ -70,7 +70,14 @@ async def _check(context: Context, node: Node, indexes: range) -> list[_Checked]
         async with slots:
             return _Checked(index, address, await node.usdt_balance(context.watch.contract, address))
 
-    return await asyncio.gather(*(one(index) for index in indexes))
+    # All have ended before the first failure is told: none goes on asking a node behind the caller's back.
+    results = await asyncio.gather(*(one(index) for index in indexes), return_exceptions=True)
+    found: list[_Checked] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        found.append(result)
+    return found
 
 
 def _node(context: Context) -> Node:
