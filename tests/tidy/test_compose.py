@@ -158,6 +158,10 @@ def test_deposits_run_with_the_sandbox_or_when_asked_for_and_make_env_writes_all
 
     # then its settings take it, and the nodes are the container's
     settings = DepositsSettings()  # pyright: ignore[reportCallIssue]
+    assert (
+        CONTAINERS["billing"]["environment"]["BILLING_DEPOSITS_NETWORK"]
+        == CONTAINERS["deposits"]["environment"]["DEPOSITS_NETWORK"]
+    )
     assert settings.network == "sandbox" and settings.xpub.startswith("xpub")
     port = CONTAINERS["chain"]["healthcheck"]["test"][-1]
     assert {node.url.rpartition("/nodes/")[0] for node in settings.nodes} == {f"http://chain:{port}"}

@@ -105,6 +105,28 @@ async def test_an_assignment_ahead_of_its_suspension_waits_for_it(
     await billing.check_books()
 
 
+async def test_a_deposit_on_another_network_than_the_one_that_is_booked_is_quarantined_with_the_reason(
+    billing: Billing,
+) -> None:
+    elsewhere = msgspec.structs.replace(confirmed().transfer, network="sandbox")
+    await confirm(billing, confirmed(transfer=elsewhere), confirmed("dep_2"))
+
+    (booked,) = await answered(billing, 1)
+    assert booked.deposit_id == "dep_2"
+    await eventually(lambda: metric(billing, "deposits_refused_total", reason="network") == 1)
+    [(number, reason)] = billing.rows("SELECT id, reason FROM quarantine")
+    assert reason == "the deposit is on sandbox; BILLING_DEPOSITS_NETWORK is mainnet"
+    assert await billing.wallet("acc_1") == (DEPOSIT, 0)
+
+    engine = make_engine(billing.settings.database_url, "retries")
+    with pytest.raises(DomainError, match="the deposit is on sandbox"):
+        await retry_quarantined(make_context(billing.settings, engine), number)
+    told = billing.settings.model_copy(update={"deposits_network": "sandbox"})
+    assert await retry_quarantined(make_context(told, engine), number) == confirmed().id
+    await engine.dispose()
+    assert await billing.wallet("acc_1") == (2 * DEPOSIT, 0)
+
+
 async def test_what_contradicts_the_ledger_is_quarantined_and_moves_nothing(billing: Billing) -> None:
     await confirm(billing, confirmed())
     await answered(billing, 1)

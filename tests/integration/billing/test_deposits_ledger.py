@@ -51,7 +51,7 @@ async def test_the_ledger_lists_deposits_in_its_order_and_skips_none_that_commit
         late = msgspec.json.encode(confirmed("dep_late", account_id="acc_2"))
         deliveries, _ = sort_out([Delivery(deposits_subject("deposit_confirmed", "acc_2"), 1, late)])
         async with context.database.begin() as unit:
-            await book_in(unit, context.now_ms(), deliveries)
+            await book_in(unit, context.deposits_network, context.now_ms(), deliveries)
             await confirm(billing, confirmed("dep_4"))
             await answered(billing, 5)
             asked = asyncio.create_task(listed(found[-1].seq))

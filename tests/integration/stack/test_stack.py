@@ -80,6 +80,12 @@ def test_every_service_gets_its_own_secrets_and_no_other(tmp_path: Path, standin
     assert [name for name in deposits if "DATABASE_URL" in name] == ["DEPOSITS_DATABASE_URL"]
     assert deposits["DEPOSITS_NATS_URL"] == stack.nats.user_url("deposits")
     assert f"{stack.chain_url}/nodes/a" in deposits["DEPOSITS_NODES"]
+    assert billing["BILLING_DEPOSITS_NETWORK"] == deposits["DEPOSITS_NETWORK"] == "sandbox"
+
+
+def test_billing_books_the_network_that_deposits_is_told_to_watch(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data", env={"deposits": {"DEPOSITS_NETWORK": "nile"}})
+    assert stack.service("billing").env["BILLING_DEPOSITS_NETWORK"] == "nile"
 
 
 def test_a_stack_without_deposits_has_no_chain_either(tmp_path: Path, standins: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.billing.deposit_events import confirmed
 from tt_billing.domain.book import Book, Transfer, Wallet
-from tt_billing.domain.deposits import ConflictingDeposit, TooEarly, book_deposit, decode_deposit
+from tt_billing.domain.deposits import ConflictingDeposit, OtherNetwork, TooEarly, book_deposit, decode_deposit
 from tt_billing.domain.intake import INTEGER_MAX, PoisonEvent
 from tt_common.contracts.deposit_events import DepositBooked, DepositConfirmed, Entry
 
@@ -25,11 +25,11 @@ class Desk:
             self.book.wallets[account_id] = Wallet(account_id=account_id)
         self.known: dict[str, Transfer] = {}
 
-    def ask(self, event: DepositConfirmed) -> str:
+    def ask(self, event: DepositConfirmed, network: str = "mainnet") -> str:
         before = len(self.book.transfers), len(self.book.events)
         try:
-            new = book_deposit(self.book, event, self.known)
-        except (ConflictingDeposit, TooEarly) as refusal:
+            new = book_deposit(self.book, event, self.known, network)
+        except (ConflictingDeposit, OtherNetwork, TooEarly) as refusal:
             assert (len(self.book.transfers), len(self.book.events)) == before
             return type(refusal).__name__
         assert len(self.book.events) == before[1] + 1
@@ -99,8 +99,17 @@ OTHER_TRANSFER = confirmed("dep_other").transfer
 def test_what_contradicts_a_credit_is_refused_and_moves_nothing(event: DepositConfirmed) -> None:
     desk = Desk()
     desk.ask(confirmed())
-    assert desk.ask(event) == "ConflictingDeposit"
+    assert desk.ask(event, event.transfer.network) == "ConflictingDeposit"
     assert desk.balance("available") == 25_000_000_000
+
+
+@pytest.mark.parametrize("network", ["nile", "shasta", "sandbox"])
+@pytest.mark.parametrize("entry", ["credit", "suspend", "assign"])
+def test_coins_of_another_chain_are_no_money(network: str, entry: Entry) -> None:
+    desk = Desk()
+    transfer = msgspec.structs.replace(confirmed().transfer, network=network)
+    assert desk.ask(confirmed(entry=entry, transfer=transfer)) == "OtherNetwork"
+    assert desk.known == {}
 
 
 def test_more_than_a_wallet_can_hold_is_refused_instead_of_failing_for_ever() -> None:

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIGRATIONS_DIR: Final = Path(__file__).parents[2] / "migrations"
 
+Network = Literal["mainnet", "nile", "shasta", "sandbox"]
 CrashPoint = Literal[
     "",
     "before_commit",
@@ -38,6 +39,10 @@ class Settings(BaseSettings):
     )
     lost_grant_s: float = Field(default=900.0, gt=0, description="a lost grant stays held for this long")
     recall_wait_s: float = Field(default=0.25, gt=0, le=2, description="how long edges may take to answer a recall")
+    deposits_network: Network = Field(
+        default="mainnet",
+        description="the chain whose deposits are booked: mainnet, nile, shasta or sandbox; others go to quarantine",
+    )
     reconcile_every_s: float = Field(default=3600.0, gt=0, description="time between scheduled reconciliations")
     crash_at: CrashPoint = Field(default="", description="fault tests: die at this point")
     crash_after: int = Field(default=1, ge=1, description="fault tests: at the n-th pass of it")

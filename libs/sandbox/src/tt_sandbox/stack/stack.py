@@ -243,6 +243,8 @@ class Stack:
             env |= {"CHAIN_FILE": str(self.folder.chain / "chain.sqlite"), "CHAIN_BLOCK_S": CHAIN_BLOCK_S}
         if kind == "deposits":
             env |= sandbox_deposits(self.chain_url)
+        if kind == "billing" and self._deposits:
+            env["BILLING_DEPOSITS_NETWORK"] = self.service_env("deposits")["DEPOSITS_NETWORK"]
         if kind == "console":
             env["CONSOLE_EDGE_BASE_URL"] = self.edges[0].url
         for key in (kind, name):

@@ -54,6 +54,10 @@ class ConflictingDeposit(Exception):
     """The deposit is booked otherwise, or can't be booked as asked; the text says how."""
 
 
+class OtherNetwork(Exception):
+    """The deposit is on a chain whose coins are no money here."""
+
+
 class TooEarly(Exception):
     """An assignment whose suspension is not booked yet: it comes again later."""
 
@@ -95,12 +99,14 @@ def source_id_of(event: DepositConfirmed) -> str:
     return event.deposit_id + ASSIGNED if event.entry == "assign" else event.deposit_id
 
 
-def book_deposit(book: Book, event: DepositConfirmed, known: dict[str, Transfer]) -> bool:
+def book_deposit(book: Book, event: DepositConfirmed, known: dict[str, Transfer], network: str) -> bool:
     """Post the entry, or find that it is posted, and add the answer to the book's events. True where it is new.
 
     `known` has what is booked of the batch's deposits, by source id; what is posted is added. The account's wallet is loaded.
-    Raises ConflictingDeposit, TooEarly; then nothing has changed.
+    `network` is the only one that is booked. Raises OtherNetwork, ConflictingDeposit, TooEarly; then nothing has changed.
     """
+    if event.transfer.network != network:
+        raise OtherNetwork(f"the deposit is on {event.transfer.network}; BILLING_DEPOSITS_NETWORK is {network}")
     source_id = source_id_of(event)
     before = known.get(source_id)
     if before is not None:

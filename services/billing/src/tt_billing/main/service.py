@@ -229,6 +229,7 @@ def make_context(
     return Context(
         database=PostgresDatabase(engine),
         terms=GrantTerms(soft_ttl_s=settings.grant_soft_ttl_s, hard_ttl_s=settings.grant_hard_ttl_s),
+        deposits_network=settings.deposits_network,
         now_ms=steady_clock(),
         poke_outbox=relay.poke if relay is not None else lambda: None,
         crash=crash_check(settings.crash_at, settings.crash_after),

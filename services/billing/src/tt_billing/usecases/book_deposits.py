@@ -13,6 +13,7 @@ import msgspec
 from tt_billing.domain.book import Book
 from tt_billing.domain.deposits import (
     ConflictingDeposit,
+    OtherNetwork,
     TooEarly,
     book_deposit,
     decode_deposit,
@@ -46,11 +47,13 @@ class Done(msgspec.Struct):
     early: set[int] = msgspec.field(default_factory=set[int])
     unreadable: list[Poison] = msgspec.field(default_factory=list[Poison])
     conflicting: list[Poison] = msgspec.field(default_factory=list[Poison])
+    elsewhere: list[Poison] = msgspec.field(default_factory=list[Poison])
+    """On another network than the one that is booked."""
 
     @property
     def refused(self) -> set[int]:
         """The sequences that are in quarantine now."""
-        return {item.stream_sequence for item in (*self.unreadable, *self.conflicting)}
+        return {item.stream_sequence for item in (*self.unreadable, *self.conflicting, *self.elsewhere)}
 
 
 async def book_deposits(
@@ -59,7 +62,7 @@ async def book_deposits(
     """Raises on any database error: nothing was booked. `not_below` as in settle_usage."""
     asked, unreadable = sort_out(deliveries)
     async with context.database.begin() as unit:
-        book, done = await book_in(unit, context.now_ms(), asked, unreadable)
+        book, done = await book_in(unit, context.deposits_network, context.now_ms(), asked, unreadable)
         position = StreamPosition(created, max(delivery.sequence for delivery in deliveries))
         await unit.save_position(stream, position, not_below)
         context.crash("before_deposit_commit")
@@ -82,7 +85,7 @@ def sort_out(deliveries: Sequence[Delivery]) -> tuple[list[Asked], list[Poison]]
 
 
 async def book_in(
-    unit: Unit, now_ms: int, asked: Sequence[Asked], unreadable: Sequence[Poison] = ()
+    unit: Unit, network: str, now_ms: int, asked: Sequence[Asked], unreadable: Sequence[Poison] = ()
 ) -> tuple[Book, Done]:
     """The body of the transaction, for the consumer and for retries from quarantine."""
     events = [item.event for item in asked]
@@ -91,15 +94,17 @@ async def book_in(
     known = await unit.known_deposits(sorted({name for e in events for name in (e.deposit_id, source_id_of(e))}))
     for item in asked:
         try:
-            if book_deposit(book, item.event, known):
+            if book_deposit(book, item.event, known, network):
                 done.booked.append(item.event.entry)
             else:
                 done.repeated += 1
         except TooEarly:
             done.early.add(item.delivery.sequence)
+        except OtherNetwork as error:
+            done.elsewhere.append(_poison(item.delivery, str(error)))
         except ConflictingDeposit as error:
             done.conflicting.append(_poison(item.delivery, str(error)))
-    for poison in sorted((*done.unreadable, *done.conflicting), key=lambda item: item.payload_sha256):
+    for poison in sorted((*done.unreadable, *done.conflicting, *done.elsewhere), key=lambda item: item.payload_sha256):
         await unit.add_poison(poison, book.booked_at_ms)
     await unit.save_book(book)
     return book, done
@@ -128,7 +133,11 @@ def _tell(context: Context, done: Done) -> None:
         metrics.deposits_booked.labels(entry).inc()
     metrics.deposits_repeated.inc(done.repeated)
     metrics.deposits_early.inc(len(done.early))
-    for reason, items in (("unreadable", done.unreadable), ("conflict", done.conflicting)):
+    for reason, items in (
+        ("unreadable", done.unreadable),
+        ("conflict", done.conflicting),
+        ("network", done.elsewhere),
+    ):
         metrics.deposits_refused.labels(reason).inc(len(items))
         for item in items:
             log.error("deposit quarantined", extra={"stream_sequence": item.stream_sequence, "reason": item.reason})

@@ -16,6 +16,8 @@ class Context:
 
     database: Database
     terms: GrantTerms
+    deposits_network: str
+    """The only one whose deposits are money."""
     now_ms: Callable[[], int]
     poke_outbox: Callable[[], None]
     crash: CrashCheck

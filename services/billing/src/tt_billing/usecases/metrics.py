@@ -41,7 +41,7 @@ class BillingMetrics:
         self.deposits_repeated = counter("deposits_repeated", "Entries asked for again, and answered again")
         self.deposits_early = counter("deposits_early", "Assignments put off until their suspension is booked")
         self.deposits_refused = counter("deposits_refused", "Deposits put in quarantine", ("reason",))
-        for reason in ("unreadable", "conflict"):
+        for reason in ("unreadable", "conflict", "network"):
             self.deposits_refused.labels(reason)
         self.deposits_backlog = gauge("deposits_backlog", "Confirmed deposits in the stream and not booked")
         self.database_up = gauge("database_up", "1 while the database answers")
