@@ -17,7 +17,10 @@ from tt_common.contracts.streams import StreamSpec
 
 FILE = ROOT / "docs" / "asyncapi.json"
 NATS_BINDING = {"nats": {"bindingVersion": "0.1.0"}}
-ACCOUNT = {"account_id": {"$ref": "#/components/parameters/account_id"}}
+PARAMETERS = {
+    "account_id": "The customer's account, or `house` for events that belong to no account.",
+    "index": "Which child of the operator's xpub an address is.",
+}
 
 
 def generate() -> dict[Path, str]:
@@ -51,11 +54,7 @@ def document() -> dict[str, Any]:
         "components": {
             "messages": {_key(kind): _message(kind) for kind in EVENT_TYPES},
             "messageTraits": {"cloudevent": _cloudevent()},
-            "parameters": {
-                "account_id": {
-                    "description": "The customer's account, or `house` for events that belong to no account."
-                }
-            },
+            "parameters": {name: {"description": text} for name, text in PARAMETERS.items()},
             "securitySchemes": {"team": {"type": "userPassword", "description": "Made by `make team NAME=...`."}},
         },
         "x-nats-streams": {spec.name: stream(spec) for spec in EVENT_STREAMS},
@@ -86,7 +85,9 @@ def _channel(kind: EventType) -> dict[str, Any]:
         "address": kind.subject,
         "messages": {_key(kind): {"$ref": f"#/components/messages/{_key(kind)}"}},
         "servers": [{"$ref": "#/servers/nats"}],
-        "parameters": ACCOUNT,
+        "parameters": {
+            name: {"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS if f"{{{name}}}" in kind.subject
+        },
         "x-nats-stream": kind.stream.name,
         "x-dedupe-by": ["ce-source", "ce-id"],
     }

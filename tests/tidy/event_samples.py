@@ -162,6 +162,16 @@ SAMPLES: tuple[msgspec.Struct, ...] = (
         at_ms=NOON_MS,
     ),
     deposits.ScannerHalted(id=EVENT, network="mainnet", reason="nodes_disagree", height=78_861_101, at_ms=NOON_MS),
+    deposits.AddressAssigned(
+        id=EVENT,
+        account_id=ACCOUNT,
+        index=7,
+        address="TUEZSdKsoDHQMeZwihtdoBiN46zxhGWYdH",
+        network="mainnet",
+        xpub_fingerprint="5d0fbb2a0e5f4f6b8c7a9d1e2f304152",
+        checked_height=78_860_800,
+        assigned_at_ms=NOON_MS,
+    ),
     deposits.DepositBooked(
         id=EVENT,
         account_id=ACCOUNT,
@@ -190,7 +200,7 @@ def sample(kind: EventType) -> dict[str, Any]:
 def _section(kind: EventType) -> str:
     text = " ".join((kind.data.__doc__ or "").split()).removeprefix(f"`{kind.name}`").lstrip(":. ")
     said = f"{text[:1].upper()}{text[1:]}\n\n" if text else ""
-    subject = kind.subject.replace(
+    subject = kind.subject.replace("{index}", "<index>").replace(
         "{account_id}", "house" if "account_id" not in kind.data.__struct_fields__ else "<account_id>"
     )
     return (

@@ -51,7 +51,7 @@ def test_every_field_of_an_event_is_described() -> None:
 
 def test_every_event_is_published_where_its_stream_listens() -> None:
     for kind in EVENT_TYPES:
-        tokens = kind.subject.replace("{account_id}", "acc").split(".")
+        tokens = re.sub(r"{\w+}", "x", kind.subject).split(".")
         assert any(
             len(tokens) == len(listens := subject.split("."))
             and all(wanted in ("*", token) for token, wanted in zip(tokens, listens, strict=True))

@@ -114,7 +114,8 @@ async def test_a_deposit_on_another_network_than_the_one_that_is_booked_is_quara
     (booked,) = await answered(billing, 1)
     assert booked.deposit_id == "dep_2"
     await eventually(lambda: metric(billing, "deposits_refused_total", reason="network") == 1)
-    [(number, reason)] = billing.rows("SELECT id, reason FROM quarantine")
+    ((number, reason),) = billing.rows("SELECT id, reason FROM quarantine")
+    assert isinstance(number, int)
     assert reason == "the deposit is on sandbox; BILLING_DEPOSITS_NETWORK is mainnet"
     assert await billing.wallet("acc_1") == (DEPOSIT, 0)
 

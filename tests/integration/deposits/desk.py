@@ -24,6 +24,7 @@ from tt_common.db.outbox import OutboxRelay
 from tt_common.errors import Unavailable
 from tt_common.ids import derived_event_id
 from tt_deposits.api import rpc
+from tt_deposits.clients.assignments import AssignmentStream
 from tt_deposits.clients.billing import BillingLedger
 from tt_deposits.clients.nodes_reconcile import make_witnesses
 from tt_deposits.consumers.booked import DURABLE, SUBJECT, BookedHandler
@@ -71,7 +72,8 @@ class Desk:
         self.ledger = BillingLedger(nc)
         self.reconciler = Reconciler(self.context, self._engine, self.witnesses, self.ledger, 3600.0)
         server = self._server = RpcServer(nc, "deposits", "1.0.0")
-        rpc.register(server, self.context, self.witnesses, self.reconciler.ask)
+        self.assignments = AssignmentStream(nc)
+        rpc.register(server, self.context, self.assignments, self.witnesses, self.reconciler.ask)
         await server.start()
         self._tasks = [asyncio.create_task(relay.run(self._stopping))]
         await self.listen()

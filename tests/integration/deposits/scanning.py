@@ -11,12 +11,13 @@ from psycopg.rows import dict_row
 
 from tests.support.chain import SOLID_LAG, Chain
 from tt_common.clock import monotonic_s
-from tt_common.contracts.deposits import GetAddress
 from tt_common.db.engine import make_engine
 from tt_deposits.clients.node_pool import NodePool
+from tt_deposits.domain.base58 import address_text
+from tt_deposits.domain.records import GivenAddress
 from tt_deposits.main.service import make_context, make_pool
 from tt_deposits.settings import Settings
-from tt_deposits.usecases.assign_address import assign_address
+from tt_deposits.usecases.assign_address import give_address
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.fill_addresses import fill_addresses
 from tt_deposits.usecases.metrics import DepositsMetrics
@@ -47,7 +48,17 @@ class Watcher:
 
     async def address(self, account_id: str) -> str:
         """The account's, base58check."""
-        return (await assign_address(self.context, GetAddress(account_id=account_id))).address
+        async with self.context.database.begin() as unit:
+            given = await give_address(self.context, unit, account_id)
+        assert given is not None, "no address is ready"
+        return address_text(given.address)
+
+    async def given(self, account_id: str) -> GivenAddress:
+        """What is known of the address that the account has."""
+        async with self.context.database.begin() as unit:
+            given = await unit.given_address(account_id)
+        assert given is not None
+        return given
 
     async def catch_up(self) -> None:
         """Until the cursor is where the solid chain is, and re-scans are done."""
@@ -90,6 +101,11 @@ class Watcher:
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             cursor = connection.cursor(row_factory=dict_row).execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
             return cursor.fetchall() if cursor.description else []
+
+    def said(self) -> list[str]:
+        """The subjects of what is told of deposits, oldest first."""
+        rows = self.rows("SELECT subject FROM outbox WHERE subject LIKE 'deposits.%' ORDER BY id")
+        return [row["subject"] for row in rows]
 
     def gone_through(self) -> list[int]:
         """Heights that are remembered."""

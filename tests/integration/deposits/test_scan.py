@@ -5,9 +5,8 @@ import pytest
 from tests.integration.deposits.conftest import USDT
 from tests.integration.deposits.scanning import Watcher
 from tests.support.chain import SOLID_LAG, Chain
-from tt_common.contracts.deposits import GetAddress, ResumeScanner
+from tt_common.contracts.deposits import ResumeScanner
 from tt_deposits.domain.base58 import address_bytes
-from tt_deposits.usecases.assign_address import assign_address
 from tt_deposits.usecases.halt import resume
 
 FAKE = "TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf"
@@ -25,7 +24,7 @@ async def test_a_transfer_is_taken_when_its_block_is_solid_and_not_before(watche
     assert watcher.deposits() == [("acc_1", 25 * USDT, "crediting")]
     [row] = watcher.rows("SELECT * FROM deposits")
     assert (row["txid"].hex(), row["log_index"], row["block_height"]) == (sent["txid"], 0, sent["block"])
-    assert watcher.rows("SELECT subject FROM outbox") == [{"subject": "deposits.v1.deposit_confirmed.acc_1"}]
+    assert watcher.said() == ["deposits.v1.deposit_confirmed.acc_1"]
 
 
 async def test_every_height_is_gone_through_in_batches(watcher: Watcher, chain: Chain) -> None:
@@ -87,7 +86,7 @@ async def test_trx_is_no_usdt_and_activates_the_address(watcher: Watcher, chain:
     assert watcher.deposits() == []
     [row] = watcher.rows("SELECT * FROM unsupported_transfers")
     assert (row["kind"], int(row["amount"]), row["log_index"]) == ("trx", 5_000_000, -1)
-    assert (await assign_address(watcher.context, GetAddress(account_id="acc_1"))).activated
+    assert (await watcher.given("acc_1")).activated
 
 
 async def test_a_transfer_of_nothing_is_ignored(watcher: Watcher, chain: Chain) -> None:
@@ -138,11 +137,11 @@ async def test_a_blacklisted_address_is_not_usable_and_what_comes_to_it_is_held(
     chain.solidify()
     await watcher.catch_up()
     assert watcher.deposits() == [("acc_1", 25 * USDT, "under_review")]
-    assert not (await assign_address(watcher.context, GetAddress(account_id="acc_1"))).usable
+    assert (await watcher.given("acc_1")).blacklisted
     chain.send(event="RemovedBlackList", address=address)
     chain.solidify()
     await watcher.catch_up()
-    assert (await assign_address(watcher.context, GetAddress(account_id="acc_1"))).usable
+    assert not (await watcher.given("acc_1")).blacklisted
     assert [row["kind"] for row in watcher.rows("SELECT kind FROM contract_events ORDER BY height")] == [
         "AddedBlackList",
         "RemovedBlackList",

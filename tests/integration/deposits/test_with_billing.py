@@ -42,7 +42,9 @@ class Ledger:
         self._postgres.create_database(name, OWNER, may_connect=(APP,))
         url = self._postgres.url(name, APP, PASSWORD)
         migrate(MIGRATIONS_DIR, self._postgres.url(name, OWNER, PASSWORD), url)
-        settings = BillingSettings(database_url=url, nats_url=self._nats_url, owner_database_url=None)
+        settings = BillingSettings(
+            database_url=url, nats_url=self._nats_url, owner_database_url=None, deposits_network="sandbox"
+        )
         self._service = Billing(settings)
         await self._service.start()
 

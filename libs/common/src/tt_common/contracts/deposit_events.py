@@ -189,6 +189,27 @@ class ScannerHalted(msgspec.Struct, frozen=True, kw_only=True):
     """When, by the service's clock."""
 
 
+class AddressAssigned(msgspec.Struct, frozen=True, kw_only=True):
+    """`deposits.address_assigned.v1`: this address is the account's, for ever. It is said before anybody is shown the address."""
+
+    id: str
+    """The event's id and `ce-id`; derived from xpub, account and index."""
+    account_id: str
+    """Whose address it is from now on."""
+    index: int
+    """Which child of the xpub it is, from 0."""
+    address: str
+    """The address, base58check."""
+    network: str
+    """The chain: `mainnet`, `nile`, `shasta` or `sandbox`."""
+    xpub_fingerprint: str
+    """Names the xpub that it is derived from."""
+    checked_height: int
+    """The solid block at which it had nothing: what comes after it is the account's."""
+    assigned_at_ms: int
+    """When, by the service's clock."""
+
+
 class DepositBooked(msgspec.Struct, frozen=True, kw_only=True):
     """`billing.deposit_booked.v1`: an entry of a deposit is in the ledger. Said again whenever it is asked for again."""
 

@@ -9,11 +9,13 @@ import msgspec
 
 from tt_common.contracts import deposit_events, events
 from tt_common.contracts.streams import (
+    ADDRESSES,
     BILLING,
     DEPOSITS,
     IDENTITY,
     USAGE,
     StreamSpec,
+    addresses_subject,
     billing_subject,
     deposits_subject,
     identity_subject,
@@ -22,7 +24,7 @@ from tt_common.contracts.streams import (
 
 
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
-    """One type; `subject` has `{account_id}` where the account goes (`house` for events of no account)."""
+    """One type; `subject` has `{account_id}` where the account goes (`house` for events of no account), `{index}` for an address's."""
 
     name: str
     data: type[msgspec.Struct]
@@ -90,6 +92,13 @@ EVENT_TYPES: Final = (
     _deposits("deposit_orphaned", deposit_events.DepositOrphaned),
     _deposits("order_changed", deposit_events.OrderChanged),
     _deposits("scanner_halted", deposit_events.ScannerHalted),
+    EventType(
+        name="deposits.address_assigned.v1",
+        data=deposit_events.AddressAssigned,
+        stream=ADDRESSES,
+        subject=addresses_subject("{index}", _ACCOUNT),
+        source=deposit_events.DEPOSITS_SOURCE,
+    ),
 )
 
-EVENT_STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS)
+EVENT_STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS, ADDRESSES)

@@ -11,6 +11,7 @@ import msgspec
 from tt_common.contracts import grants, wallets
 from tt_common.contracts.event_types import EVENT_STREAMS
 from tt_common.contracts.streams import (
+    ADDRESSES,
     BILLING,
     BILLING_DEPOSITS_DURABLE,
     BILLING_DURABLE,
@@ -167,10 +168,13 @@ DEPOSITS_USER: Final = NatsUser(
     purpose="deposits and recharge orders; serves addresses and records; hears what billing has booked",
     publish=(
         *DEPOSITS.subjects,
+        *ADDRESSES.subjects,
         wallets.DEPOSITS_BOOKED,
         f"{CONSOLE.inbox}.>",
         f"{ADMIN.inbox}.>",
-        *_info(DEPOSITS.name, BILLING.name),
+        *_info(DEPOSITS.name, BILLING.name, ADDRESSES.name),
+        *_passing(ADDRESSES.name, ADDRESSES.subjects[0]),
+        f"{API}.STREAM.MSG.GET.{ADDRESSES.name}",
         *_durable(BILLING.name, DEPOSITS_BOOKED_DURABLE),
     ),
     subscribe=("deposits.rpc.v1.>", "$SRV.>"),

@@ -70,6 +70,15 @@ DEPOSITS: Final = StreamSpec(
     discard="old",
     description="deposits from detection to credit, and recharge orders; what billing has not booked is published again",
 )
+ADDRESSES: Final = StreamSpec(
+    name="ADDRESSES",
+    subjects=("addresses.v1.*.*",),
+    max_bytes=1024 * MIB,
+    max_age_s=0,
+    discard="new",
+    messages_per_subject=1,
+    description="whose deposit address is whose, for ever: what a restored database of deposits learns again",
+)
 RESPONSES: Final = StreamSpec(
     name="responses",
     subjects=("responses.v1.idempotent.>",),
@@ -87,7 +96,7 @@ RESPONSES_CACHE: Final = StreamSpec(
     messages_per_subject=1,
     description="the edges' response cache, in chunks; apart from idempotent replies, so that it never pushes one out",
 )
-STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS, RESPONSES, RESPONSES_CACHE)
+STREAMS: Final = (USAGE, BILLING, IDENTITY, DEPOSITS, ADDRESSES, RESPONSES, RESPONSES_CACHE)
 
 KEYS: Final = BucketSpec(name="keys", history=1, max_bytes=256 * MIB, description="key hash -> key record")
 CATALOG: Final = BucketSpec(
@@ -129,6 +138,11 @@ def identity_subject(event: str, account_id: str) -> str:
 def deposits_subject(event: str, account_id: str) -> str:
     """`event` is the short name, such as `deposit_confirmed`; what is nobody's uses the account `house`."""
     return f"deposits.v1.{event}.{account_id}"
+
+
+def addresses_subject(index: int | str, account_id: str) -> str:
+    """By index, too: the stream can be asked whose an address is, and two claims never replace each other."""
+    return f"addresses.v1.{index}.{account_id}"
 
 
 def kv_token(text: str) -> str:

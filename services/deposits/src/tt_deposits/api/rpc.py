@@ -15,6 +15,7 @@ from tt_deposits.usecases import decide, export_sweep, halt, orders, reconcile, 
 from tt_deposits.usecases.assign_address import assign_address
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.desk_ports import Witness
+from tt_deposits.usecases.ports import Assignments
 from tt_deposits.usecases.rescan import start_rescan
 from tt_deposits.usecases.scanner_state import scanner_state
 
@@ -23,7 +24,11 @@ AskReconciliation = Callable[[d.RunReconciliation], Awaitable[d.ReconciliationRe
 
 
 def register(
-    server: RpcServer, context: Context, witnesses: Sequence[Witness], ask_reconciliation: AskReconciliation
+    server: RpcServer,
+    context: Context,
+    assignments: Assignments,
+    witnesses: Sequence[Witness],
+    ask_reconciliation: AskReconciliation,
 ) -> None:
     """Add every method to `server`; call before it starts."""
 
@@ -40,9 +45,9 @@ def register(
         server.method(subject, request_type, handler)
 
     async def assign(account_id: str) -> d.AddressState:
-        return await assign_address(context, d.GetAddress(account_id=account_id))
+        return await assign_address(context, assignments, d.GetAddress(account_id=account_id))
 
-    serve(d.ADDRESS_GET, d.GetAddress, check.check_address, lambda r: assign_address(context, r))
+    serve(d.ADDRESS_GET, d.GetAddress, check.check_address, lambda r: assign_address(context, assignments, r))
     serve(d.ORDER_CREATE, d.CreateOrder, check.check_new_order, lambda r: orders.create_order(context, assign, r))
     serve(d.ORDER_GET, d.GetOrder, check.check_order, lambda r: orders.get_order(context, r))
     serve(d.ORDER_LIST, d.ListOrders, check.check_orders, lambda r: orders.list_orders(context, r))

@@ -76,6 +76,7 @@ class GivenAddress(msgspec.Struct, frozen=True, kw_only=True):
     address: bytes
     activated: bool
     blacklisted: bool
+    checked_height: int
     assigned_at_ms: int
 
 
@@ -85,6 +86,8 @@ class AddressCounts(msgspec.Struct, frozen=True, kw_only=True):
     assigned: int
     spare: int
     skipped: int
+    conflict: int
+    """Claimed by two accounts: nobody's."""
     blacklisted: int
 
 

@@ -66,5 +66,5 @@ class Measuring:
         metrics.unbooked_age.set(0.0 if since_ms is None else max(0.0, (now_ms - since_ms) / MS_PER_S))
         for state in get_args(StoredState):
             metrics.deposits.labels(state).set(measures.deposits.get(state, 0))
-        for use in ("assigned", "spare", "skipped", "blacklisted"):
+        for use in ("assigned", "spare", "skipped", "conflict", "blacklisted"):
             metrics.addresses.labels(use).set(getattr(addresses, use))

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
-from tt_common.contracts.streams import BILLING, DEPOSITS
+from tt_common.contracts.streams import ADDRESSES, BILLING, DEPOSITS
 from tt_common.crash_points import crash_check
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
@@ -32,6 +32,7 @@ from tt_common.telemetry.setup import tracing_of
 from tt_common.web.health import Check, health_router
 from tt_common.web.metrics import metrics_router, new_registry
 from tt_deposits.api import rpc
+from tt_deposits.clients.assignments import AssignmentStream
 from tt_deposits.clients.billing import BillingLedger
 from tt_deposits.clients.node_pool import NodePool
 from tt_deposits.clients.nodes import make_nodes
@@ -41,6 +42,7 @@ from tt_deposits.domain.base58 import address_bytes
 from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.domain.records import Rules
 from tt_deposits.jobs.addresses import run_addresses
+from tt_deposits.jobs.assignments import run_assignments
 from tt_deposits.jobs.book_again import run_book_again
 from tt_deposits.jobs.head import run_head
 from tt_deposits.jobs.measure import Measuring
@@ -51,6 +53,7 @@ from tt_deposits.settings import Settings
 from tt_deposits.store.database import PostgresDatabase
 from tt_deposits.store.outbox import OUTBOX
 from tt_deposits.store.positions import read_position
+from tt_deposits.usecases.adopt_addresses import adopt_addresses
 from tt_deposits.usecases.context import Context, Watch, steady_clock
 from tt_deposits.usecases.metrics import DepositsMetrics
 from tt_deposits.usecases.pin_xpub import pin_xpub
@@ -87,11 +90,14 @@ class Service:
             raise RuntimeError("DEPOSITS_NATS_URL is not set")
         pool = self._pool = make_pool(settings, self.metrics)
         nc = self._nc = await connect(settings.nats_url, "tt-deposits")
-        await require(nc.jetstream(timeout=5), DEPOSITS.name, BILLING.name)
+        await require(nc.jetstream(timeout=5), DEPOSITS.name, BILLING.name, ADDRESSES.name)
         await self._wait_for_database()
         relay = OutboxRelay(self._engine, nc, OUTBOX, crash_check(settings.crash_at, settings.crash_after))
         context = make_context(settings, self._engine, pool, relay, self.metrics)
         await pin_xpub(context, settings.xpub_fingerprint)
+        assignments = AssignmentStream(nc)
+        # Before anything is given out, and before a block is read without them.
+        await adopt_addresses(context, assignments)
         booked = self._booked = self._booked_consumer(nc, context)
         if await booked.prepare():
             log.error("the database was restored from a backup: what billing has booked is read again")
@@ -106,10 +112,11 @@ class Service:
         self._spawn(reconciler.run(self._stopping))
         self._spawn(run_scanner(context, self._engine, self._stopping))
         self._spawn(run_head(context, self._engine, self._stopping))
+        self._spawn(run_assignments(context, assignments, self._engine, self._stopping))
         self._spawn(run_addresses(context, self._engine, self._stopping))
         self._spawn(Measuring(context, self._engine, nc).run(self._stopping))
         server = self._server = RpcServer(nc, "deposits", VERSION, self._tracing, self.metrics.observe_rpc)
-        rpc.register(server, context, witnesses, reconciler.ask)
+        rpc.register(server, context, assignments, witnesses, reconciler.ask)
         await server.start()
         freeze_long_lived()
         log.info("deposits serves", extra={"network": settings.network, "fingerprint": context.key.fingerprint})

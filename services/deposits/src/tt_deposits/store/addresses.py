@@ -13,7 +13,7 @@ _FIND: Final = (
     "SELECT index AS number, address, account_id, blacklisted_at_ms FROM addresses"
     " WHERE address = ANY(CAST(:parties AS bytea[]))"
 )
-_SPARE: Final = "account_id IS NULL AND skipped_reason = '' AND received_micro_usdt = 0 AND blacklisted_at_ms IS NULL"
+SPARE: Final = "account_id IS NULL AND skipped_reason = '' AND received_micro_usdt = 0 AND blacklisted_at_ms IS NULL"
 """One that got something is suspense's; it is given to nobody."""
 
 
@@ -47,7 +47,7 @@ async def set_activated(connection: AsyncConnection, indexes: Collection[int], a
 
 async def count_spare(connection: AsyncConnection, most: int) -> int:
     """Addresses that are ready to be given out, counted up to `most` by their index: the given ones cost nothing."""
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM addresses WHERE {_SPARE} LIMIT :most) AS spare"
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM addresses WHERE {SPARE} LIMIT :most) AS spare"
     return (await run(connection, sql, most=most)).scalar_one()
 
 
@@ -57,11 +57,18 @@ async def count_addresses_by_use(connection: AsyncConnection) -> AddressCounts:
         await run(
             connection,
             "SELECT count(*) FILTER (WHERE account_id IS NOT NULL) AS assigned,"
-            f" count(*) FILTER (WHERE {_SPARE}) AS spare, count(*) FILTER (WHERE skipped_reason <> '') AS skipped,"
+            f" count(*) FILTER (WHERE {SPARE}) AS spare, count(*) FILTER (WHERE skipped_reason <> '') AS skipped,"
+            " count(*) FILTER (WHERE skipped_reason = 'conflict') AS conflict,"
             " count(*) FILTER (WHERE blacklisted_at_ms IS NOT NULL) AS blacklisted FROM addresses",
         )
     ).one()
-    return AddressCounts(assigned=row.assigned, spare=row.spare, skipped=row.skipped, blacklisted=row.blacklisted)
+    return AddressCounts(
+        assigned=row.assigned,
+        spare=row.spare,
+        skipped=row.skipped,
+        conflict=row.conflict,
+        blacklisted=row.blacklisted,
+    )
 
 
 async def next_index(connection: AsyncConnection) -> int:
@@ -87,7 +94,8 @@ async def add_address(
 
 async def given_address(connection: AsyncConnection, account_id: str) -> GivenAddress | None:
     """None where the account has none yet."""
-    return _given((await run(connection, "SELECT * FROM addresses WHERE account_id = :id", id=account_id)).first())
+    row = (await run(connection, "SELECT * FROM addresses WHERE account_id = :id", id=account_id)).first()
+    return None if row is None else given_of(row)
 
 
 async def give_address(connection: AsyncConnection, account_id: str, now_ms: int) -> GivenAddress | None:
@@ -95,14 +103,27 @@ async def give_address(connection: AsyncConnection, account_id: str, now_ms: int
     await run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))", id=account_id)
     if (given := await given_address(connection, account_id)) is not None:
         return given
-    row = await run(
+    given = await run(
         connection,
         "UPDATE addresses SET account_id = :id, assigned_at_ms = :now_ms WHERE index ="
-        f" (SELECT index FROM addresses WHERE {_SPARE} ORDER BY index LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+        f" (SELECT index FROM addresses WHERE {SPARE} ORDER BY index LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
         id=account_id,
         now_ms=now_ms,
     )
-    return _given(row.first())
+    row = given.first()
+    return None if row is None else given_of(row)
+
+
+def given_of(row: Any) -> GivenAddress:
+    """A row of the table that an account has."""
+    return GivenAddress(
+        index=row._mapping["index"],  # `row.index` is a tuple's method
+        address=bytes(row.address),
+        activated=row.activated_at_ms is not None,
+        blacklisted=row.blacklisted_at_ms is not None,
+        checked_height=row.checked_height,
+        assigned_at_ms=row.assigned_at_ms,
+    )
 
 
 async def _find(connection: AsyncConnection, sql: str, parties: Collection[bytes]) -> dict[bytes, Address]:
@@ -118,15 +139,3 @@ async def _find(connection: AsyncConnection, sql: str, parties: Collection[bytes
             blacklisted=row.blacklisted_at_ms is not None,
         )
     return found
-
-
-def _given(row: Any) -> GivenAddress | None:
-    if row is None:
-        return None
-    return GivenAddress(
-        index=row._mapping["index"],  # `row.index` is a tuple's method
-        address=bytes(row.address),
-        activated=row.activated_at_ms is not None,
-        blacklisted=row.blacklisted_at_ms is not None,
-        assigned_at_ms=row.assigned_at_ms,
-    )

@@ -14,7 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.db.rows import run
 from tt_common.errors import Unavailable
-from tt_deposits.store import addresses, chain, deposits, movements, orders, outbox, positions, reconciliations, rescans
+from tt_deposits.store import (
+    addresses,
+    assignments,
+    chain,
+    deposits,
+    movements,
+    orders,
+    outbox,
+    positions,
+    reconciliations,
+    rescans,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +59,14 @@ class PostgresUnit:
         self.add_address = partial(addresses.add_address, connection)
         self.given_address = partial(addresses.given_address, connection)
         self.give_address = partial(addresses.give_address, connection)
+
+        self.lock_claims = partial(assignments.lock_claims, connection)
+        self.adopt_address = partial(assignments.adopt_address, connection)
+        self.retire_address = partial(assignments.retire_address, connection)
+        self.retire_spares = partial(assignments.retire_spares, connection)
+        self.missing_indexes = partial(assignments.missing_indexes, connection)
+        self.assigned_addresses = partial(assignments.assigned_addresses, connection)
+        self.is_waiting_to_be_said = partial(assignments.is_waiting_to_be_said, connection)
 
         self.add_outgoing = partial(movements.add_outgoing, connection)
         self.add_unsupported = partial(movements.add_unsupported, connection)
@@ -97,6 +116,7 @@ class PostgresUnit:
         self.last_report = partial(reconciliations.last_report, connection)
         self.is_reconciling = partial(reconciliations.is_reconciling, connection)
 
+        self.read_position = partial(positions.read_position, connection)
         self.save_position = partial(positions.save_position, connection)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tt_common.contracts import deposit_events as events
-from tt_common.contracts.streams import deposits_subject
+from tt_common.contracts.streams import addresses_subject, deposits_subject
 from tt_common.db.outbox import OutboxMessage, enqueue, event_message, outbox_table
 from tt_deposits.domain.records import HOUSE
 
@@ -23,6 +23,7 @@ _NAMES: Final[dict[type[msgspec.Struct], tuple[str, str]]] = {
     events.DepositOrphaned: ("deposit_orphaned", "at_ms"),
     events.OrderChanged: ("order_changed", "at_ms"),
     events.ScannerHalted: ("scanner_halted", "at_ms"),
+    events.AddressAssigned: ("address_assigned", "assigned_at_ms"),
 }
 """Its name on the wire, and the field with its time."""
 
@@ -31,8 +32,11 @@ def deposits_event(event: Any, *, said_again: bool = False) -> OutboxMessage:
     """An event struct of deposits as a message; what is nobody's belongs to the house."""
     name, time_field = _NAMES[type(event)]
     account_id: str = getattr(event, "account_id", HOUSE)
+    subject = deposits_subject(name, account_id)
+    if isinstance(event, events.AddressAssigned):
+        subject = addresses_subject(event.index, account_id)
     return event_message(
-        deposits_subject(name, account_id),
+        subject,
         f"deposits.{name}.v1",
         events.DEPOSITS_SOURCE,
         event.id,

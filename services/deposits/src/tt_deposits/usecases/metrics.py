@@ -42,7 +42,9 @@ class DepositsMetrics:
         self.node_failures = counter("node_failures", "Answers of a node that were none", ("node", "code"))
         self.failovers = counter("failovers", "Blocks that another than the preferred node was asked for", ("node",))
         self.deposits = gauge("deposits", "Deposits by state", ("state",))
-        self.addresses = gauge("addresses", "Addresses: assigned, spare, skipped, blacklisted", ("state",))
+        self.addresses = gauge(
+            "addresses", "Addresses: assigned, spare, skipped, conflict (among the skipped), blacklisted", ("state",)
+        )
         self.unbooked_age = gauge(
             "unbooked_age_seconds", "Age of the oldest entry that billing has not booked; 0: none"
         )

@@ -3,12 +3,13 @@
 Every method of a Unit raises Unavailable where the database can't do it now; then nothing of the transaction has happened.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 
+from tt_common.contracts.deposit_events import AddressAssigned
 from tt_common.contracts.deposits import NodeState
 from tt_deposits.domain.node_answers import Body, Info
 from tt_deposits.domain.records import BlockRef
@@ -73,6 +74,34 @@ class Nodes(Protocol):
 
     def states(self) -> tuple[NodeState, ...]:
         """As each was last seen; asks nobody."""
+        ...
+
+
+class StreamState(msgspec.Struct, frozen=True, kw_only=True):
+    """`created` names the stream's incarnation, `sequence` its newest message."""
+
+    created: str
+    sequence: int
+
+
+class SaidBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the stream ADDRESSES, oldest first; `sequence` is the last of `messages`, among which may be what is no assignment."""
+
+    events: tuple[AddressAssigned, ...]
+    messages: int
+    sequence: int
+
+
+class Assignments(Protocol):
+    """The stream ADDRESSES. Every method raises Unavailable."""
+
+    async def state(self) -> StreamState: ...
+    def read(self, after: int, limit: int) -> AsyncIterator[SaidBatch]:
+        """What comes after that sequence, to the end, `limit` at a time."""
+        ...
+
+    async def holder(self, index: int) -> AddressAssigned | None:
+        """The newest assignment of that index; None where it was never given."""
         ...
 
 
