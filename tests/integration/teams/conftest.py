@@ -58,7 +58,9 @@ async def team(access: TeamAccess, product_nc: Client) -> Team:
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product of this folder's own: its tests publish prices, empty wallets and add teams."""
     grants = {"BILLING_GRANT_SOFT_TTL_S": "2", "BILLING_GRANT_HARD_TTL_S": "4"}  # so that one is soon lost
-    running = Product(tmp_path_factory.mktemp("product"), edges=1, env={"billing": grants})
+    chain = {"CHAIN_BLOCK_S": "0"}  # blocks come by command
+    folder = tmp_path_factory.mktemp("product")
+    running = Product(folder, edges=1, deposits=True, env={"billing": grants, "chain": chain})
     try:
         running.start()
         yield running

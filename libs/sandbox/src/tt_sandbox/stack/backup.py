@@ -60,10 +60,14 @@ def _rename(connection: psycopg.Connection[tuple[object, ...]], old: str, new: s
 
 
 def back_up(postgres: EmbeddedPostgres, folder: Path) -> list[Path]:
-    """Every service's database into `folder`, each one moment of its own. Raises StartError."""
+    """The database of every service that has one here into `folder`, each one moment of its own. Raises StartError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files: list[Path] = []
+    with psycopg.connect(postgres.superuser_url(), autocommit=True) as connection:
+        present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
     for owner in DATABASE_OWNERS:
+        if f"tt_{owner}" not in present:
+            continue
         files.append(folder / f"{owner}.dump")
         dump_database(postgres, f"tt_{owner}", files[-1])
     write_manifest(folder, files)
