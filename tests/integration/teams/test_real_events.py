@@ -143,7 +143,9 @@ def test_emitted_events_have_the_headers_and_the_subject_of_the_asyncapi_documen
         if event.type != SAID_AGAIN:
             assert event.headers["Nats-Msg-Id"] == event.data["id"]
         account = event.data.get("account_id", "house")
-        assert event.subject == document["channels"][key]["address"].format(account_id=account)
+        assert event.subject == document["channels"][key]["address"].format(
+            account_id=account, index=event.data.get("index")
+        )
         assert event.headers["ce-subject"] in (account, event.data.get("key_id"))
 
 
