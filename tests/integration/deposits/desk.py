@@ -21,6 +21,7 @@ from tt_common.contracts.streams import BILLING, DEPOSITS, billing_subject, depo
 from tt_common.contracts.wallets import DEPOSITS_BOOKED, BookedDeposit, BookedDepositPage, ListBookedDeposits
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
+from tt_common.db.positions import read_position
 from tt_common.errors import Unavailable
 from tt_common.ids import derived_event_id
 from tt_deposits.api import rpc
@@ -34,7 +35,6 @@ from tt_deposits.jobs.reconciliation import Reconciler
 from tt_deposits.main.service import make_context, make_pool
 from tt_deposits.settings import Settings
 from tt_deposits.store.outbox import OUTBOX
-from tt_deposits.store.positions import read_position
 from tt_deposits.usecases.accept_deposit import accept, notice, orphan
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.metrics import DepositsMetrics

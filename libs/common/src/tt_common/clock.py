@@ -5,6 +5,7 @@ Durations are measured on `monotonic_s`, which never jumps; wall-clock times are
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,12 @@ _offset_ms: Final = int(os.environ.get(OFFSET_VARIABLE) or 0) * 1000
 def now_ms() -> int:
     """Unix time in milliseconds, by this machine's clock."""
     return time.time_ns() // 1_000_000 + _offset_ms
+
+
+def steady_clock() -> Callable[[], int]:
+    """Unix milliseconds that start at the wall clock and advance without jumps."""
+    started_ms, started_s = now_ms(), monotonic_s()
+    return lambda: started_ms + int((monotonic_s() - started_s) * 1000)
 
 
 def to_datetime(milliseconds: int) -> datetime:

@@ -24,3 +24,7 @@ class Unavailable(DomainError):
 
     def __init__(self, message: str, code: str = "unavailable", **data: Any) -> None:
         super().__init__(code, message, **data)
+
+
+class DatabaseWentBack(Exception):
+    """The database knows less than this process has committed to it: it was restored from a backup."""

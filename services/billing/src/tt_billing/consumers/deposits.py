@@ -5,11 +5,12 @@ from collections.abc import Callable
 from nats.aio.msg import Msg
 
 from tt_billing.consumers.progress import Progress
-from tt_billing.domain.records import DatabaseWentBack, Delivery
+from tt_billing.domain.records import Delivery
 from tt_billing.usecases.book_deposits import book_deposits
 from tt_billing.usecases.context import Context
 from tt_common.bus.consumer import stream_sequence
 from tt_common.contracts.streams import BILLING_DEPOSITS_DURABLE, DEPOSITS, deposits_subject
+from tt_common.errors import DatabaseWentBack
 
 DURABLE = BILLING_DEPOSITS_DURABLE
 SUBJECT = deposits_subject("deposit_confirmed", "*")

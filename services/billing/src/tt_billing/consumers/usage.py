@@ -6,11 +6,12 @@ from collections.abc import Callable
 from nats.aio.msg import Msg
 
 from tt_billing.consumers.progress import Progress
-from tt_billing.domain.records import DatabaseWentBack, Delivery
+from tt_billing.domain.records import Delivery
 from tt_billing.usecases.context import Context
 from tt_billing.usecases.settle_usage import settle_usage
 from tt_common.bus.consumer import stream_sequence
 from tt_common.contracts.streams import BILLING_DURABLE, USAGE
+from tt_common.errors import DatabaseWentBack
 from tt_common.telemetry.consuming import UsageMeter
 
 DURABLE = BILLING_DURABLE

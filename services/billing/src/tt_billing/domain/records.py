@@ -5,10 +5,6 @@ from uuid import UUID
 import msgspec
 
 
-class DatabaseWentBack(Exception):
-    """The database knows less than this process has committed to it: it was restored from a backup."""
-
-
 class Delivery(msgspec.Struct, frozen=True):
     """One message of a stream."""
 

@@ -14,7 +14,6 @@ from typing import Any
 from fastapi import FastAPI
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_billing.api import rpc
@@ -30,8 +29,7 @@ from tt_billing.jobs.usage_purge import purge_usage
 from tt_billing.settings import Settings
 from tt_billing.store.database import PostgresDatabase
 from tt_billing.store.outbox import OUTBOX
-from tt_billing.store.positions import read_position
-from tt_billing.usecases.context import Context, steady_clock
+from tt_billing.usecases.context import Context
 from tt_billing.usecases.grant_batch import GrantBatch
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.prices import push_all_prices
@@ -39,11 +37,13 @@ from tt_billing.usecases.resume import adopt_prices, doubt_grants
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
+from tt_common.clock import steady_clock
 from tt_common.contracts.streams import BILLING, CATALOG, DEPOSITS, USAGE
 from tt_common.crash_points import crash_check
+from tt_common.db.availability import check_database, wait_for_database
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
-from tt_common.db.rows import run
+from tt_common.db.positions import read_position
 from tt_common.deploy import require
 from tt_common.garbage import freeze_long_lived
 from tt_common.telemetry.consuming import UsageMeter
@@ -54,8 +54,6 @@ from tt_common.web.metrics import metrics_router, new_registry
 log = logging.getLogger(__name__)
 
 VERSION = "1.0.0"
-START_TRIES = 60
-START_RETRY_S = 0.5
 STOP_TIMEOUT_S = 10.0
 PUSH_PRICES_EVERY_S = 300.0
 PURGE_EVERY_S = 30.0
@@ -85,7 +83,7 @@ class Service:
             raise RuntimeError("BILLING_NATS_URL is not set")
         nc = self._nc = await connect(settings.nats_url, "tt-billing", self._reconnected)
         await require(nc.jetstream(timeout=5), USAGE.name, BILLING.name, DEPOSITS.name, CATALOG.stream)
-        await self._wait_for_database()
+        await wait_for_database(self._engine, "SELECT clock_ms FROM billing_clock")
         relay = OutboxRelay(self._engine, nc, OUTBOX)
         context = make_context(settings, self._engine, relay, self.metrics)
         meter = UsageMeter("billing", "settle usage", self.metrics.registry, self._tracing)
@@ -190,25 +188,8 @@ class Service:
         if self._slow_jobs is not None:
             self._slow_jobs.hasten()
 
-    async def _wait_for_database(self) -> None:
-        for attempt in range(1, START_TRIES + 1):
-            try:
-                async with self._engine.connect() as connection:
-                    await run(connection, "SELECT clock_ms FROM billing_clock")
-                return
-            except (SQLAlchemyError, OSError) as error:
-                if attempt == START_TRIES:
-                    raise
-                log.info("waiting for the database", extra={"error": type(error).__name__})
-                await asyncio.sleep(START_RETRY_S)
-
     async def check_database(self) -> str | None:
-        try:
-            async with self._engine.connect() as connection:
-                await run(connection, "SELECT 1")
-        except (SQLAlchemyError, OSError):
-            return "the database does not answer"
-        return None
+        return await check_database(self._engine)
 
     async def check_bus(self) -> str | None:
         if self._nc is None or not self._nc.is_connected:

@@ -3,13 +3,11 @@
 A database that can't be reached becomes Unavailable here, and nowhere else.
 """
 
-import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
-import psycopg
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_billing.domain.records import BookedUsage
@@ -20,7 +18,6 @@ from tt_billing.store import (
     grants,
     ledger,
     outbox,
-    positions,
     prices,
     quarantine,
     reconcile,
@@ -28,10 +25,11 @@ from tt_billing.store import (
 )
 from tt_billing.store import usage_events as usage
 from tt_common.contracts.wallets import BookedDeposit
+from tt_common.db.availability import unavailable
+from tt_common.db.positions import save_position
 from tt_common.db.rows import run
-from tt_common.errors import Unavailable
 
-log = logging.getLogger(__name__)
+UNREACHABLE: Final = "the ledger can't be reached now"
 
 
 class PostgresUnit:
@@ -62,7 +60,7 @@ class PostgresUnit:
         self.append_usage = partial(usage.append_usage, connection)
         self.read_booked = partial(usage.read_booked, connection)
         self.stream_unflagged = partial(usage.stream_unflagged, connection)
-        self.save_position = partial(positions.save_position, connection)
+        self.save_position = partial(save_position, connection)
 
         self.known_deposits = partial(deposits.known_deposits, connection)
 
@@ -100,13 +98,13 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[PostgresUnit]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             async with self._engine.begin() as connection:
                 yield PostgresUnit(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresUnit]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
                 await run(connection, "SET LOCAL statement_timeout = 0")
@@ -114,18 +112,9 @@ class PostgresDatabase:
                 yield PostgresUnit(connection)
 
     async def read_usage(self, after: int, limit: int) -> list[BookedUsage]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             return await usage.read_usage(self._engine, after, limit)
 
     async def read_deposits(self, after: int, limit: int) -> list[BookedDeposit]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             return await deposits.read_deposits(self._engine, after, limit)
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, psycopg.Error, OSError) as error:
-        log.warning("the database did not do it", extra={"error": type(error).__name__})
-        raise Unavailable("the ledger can't be reached now") from error

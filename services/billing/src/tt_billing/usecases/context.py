@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from tt_billing.domain.grants import GrantTerms
 from tt_billing.usecases.metrics import BillingMetrics
 from tt_billing.usecases.ports import Database
-from tt_common.clock import monotonic_s, now_ms
 from tt_common.crash_points import CrashCheck
 
 
@@ -22,9 +21,3 @@ class Context:
     poke_outbox: Callable[[], None]
     crash: CrashCheck
     metrics: BillingMetrics
-
-
-def steady_clock() -> Callable[[], int]:
-    """Unix milliseconds that start at the wall clock and advance without jumps."""
-    started_ms, started_s = now_ms(), monotonic_s()
-    return lambda: started_ms + int((monotonic_s() - started_s) * 1000)

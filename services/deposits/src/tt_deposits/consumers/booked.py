@@ -6,8 +6,8 @@ from nats.aio.msg import Msg
 
 from tt_common.bus.consumer import stream_sequence
 from tt_common.contracts.streams import BILLING, DEPOSITS_BOOKED_DURABLE, billing_subject
+from tt_common.errors import DatabaseWentBack
 from tt_deposits.usecases.context import Context
-from tt_deposits.usecases.desk_ports import DatabaseWentBack
 from tt_deposits.usecases.note_booked import Delivery, note_booked
 
 DURABLE = DEPOSITS_BOOKED_DURABLE

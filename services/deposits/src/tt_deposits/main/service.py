@@ -15,17 +15,18 @@ from typing import Any
 from fastapi import FastAPI
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tt_common.bus.connection import connect
 from tt_common.bus.consumer import PullConsumer, StreamPosition
 from tt_common.bus.rpc import RpcServer
+from tt_common.clock import steady_clock
 from tt_common.contracts.streams import ADDRESSES, BILLING, DEPOSITS
 from tt_common.crash_points import crash_check
+from tt_common.db.availability import check_database, wait_for_database
 from tt_common.db.engine import make_engine
 from tt_common.db.outbox import OutboxRelay
-from tt_common.db.rows import run
+from tt_common.db.positions import read_position
 from tt_common.deploy import require
 from tt_common.garbage import freeze_long_lived
 from tt_common.telemetry.setup import tracing_of
@@ -52,9 +53,8 @@ from tt_deposits.jobs.scanner import run_scanner
 from tt_deposits.settings import Settings
 from tt_deposits.store.database import PostgresDatabase
 from tt_deposits.store.outbox import OUTBOX
-from tt_deposits.store.positions import read_position
 from tt_deposits.usecases.adopt_addresses import adopt_addresses
-from tt_deposits.usecases.context import Context, Watch, steady_clock
+from tt_deposits.usecases.context import Context, Watch
 from tt_deposits.usecases.metrics import DepositsMetrics
 from tt_deposits.usecases.pin_xpub import pin_xpub
 from tt_deposits.usecases.progress import Progress
@@ -62,8 +62,6 @@ from tt_deposits.usecases.progress import Progress
 log = logging.getLogger(__name__)
 
 VERSION = "1.0.0"
-START_TRIES = 60
-START_RETRY_S = 0.5
 STOP_TIMEOUT_S = 10.0
 
 
@@ -91,7 +89,7 @@ class Service:
         pool = self._pool = make_pool(settings, self.metrics)
         nc = self._nc = await connect(settings.nats_url, "tt-deposits")
         await require(nc.jetstream(timeout=5), DEPOSITS.name, BILLING.name, ADDRESSES.name)
-        await self._wait_for_database()
+        await wait_for_database(self._engine, "SELECT count(*) FROM xpub_pin")
         relay = OutboxRelay(self._engine, nc, OUTBOX, crash_check(settings.crash_at, settings.crash_after))
         context = make_context(settings, self._engine, pool, relay, self.metrics)
         await pin_xpub(context, settings.xpub_fingerprint)
@@ -167,25 +165,8 @@ class Service:
         await asyncio.to_thread(self._tracing.close)
         log.info("deposits stopped")
 
-    async def _wait_for_database(self) -> None:
-        for attempt in range(1, START_TRIES + 1):
-            try:
-                async with self._engine.connect() as connection:
-                    await run(connection, "SELECT count(*) FROM xpub_pin")
-                return
-            except (SQLAlchemyError, OSError) as error:
-                if attempt == START_TRIES:
-                    raise
-                log.info("waiting for the database", extra={"error": type(error).__name__})
-                await asyncio.sleep(START_RETRY_S)
-
     async def check_database(self) -> str | None:
-        try:
-            async with self._engine.connect() as connection:
-                await run(connection, "SELECT 1")
-        except (SQLAlchemyError, OSError):
-            return "the database does not answer"
-        return None
+        return await check_database(self._engine)
 
     async def check_bus(self) -> str | None:
         if self._nc is None or not self._nc.is_connected:

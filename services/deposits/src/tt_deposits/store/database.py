@@ -3,17 +3,16 @@
 A database that can't be reached becomes Unavailable here, and nowhere else.
 """
 
-import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
-import psycopg
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tt_common.db.availability import unavailable
+from tt_common.db.positions import read_position, save_position
 from tt_common.db.rows import run
-from tt_common.errors import Unavailable
 from tt_deposits.store import (
     addresses,
     assignments,
@@ -22,12 +21,11 @@ from tt_deposits.store import (
     movements,
     orders,
     outbox,
-    positions,
     reconciliations,
     rescans,
 )
 
-log = logging.getLogger(__name__)
+UNREACHABLE: Final = "deposits can't be reached now"
 
 
 class PostgresUnit:
@@ -116,8 +114,8 @@ class PostgresUnit:
         self.last_report = partial(reconciliations.last_report, connection)
         self.is_reconciling = partial(reconciliations.is_reconciling, connection)
 
-        self.read_position = partial(positions.read_position, connection)
-        self.save_position = partial(positions.save_position, connection)
+        self.read_position = partial(read_position, connection)
+        self.save_position = partial(save_position, connection)
 
 
 class PostgresDatabase:
@@ -128,24 +126,15 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[PostgresUnit]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             async with self._engine.begin() as connection:
                 yield PostgresUnit(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresUnit]:
-        with _unavailable():
+        with unavailable(UNREACHABLE):
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
                 await run(connection, "SET LOCAL statement_timeout = 0")
                 await run(connection, "SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield PostgresUnit(connection)
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, psycopg.Error, OSError) as error:
-        log.warning("the database did not do it", extra={"error": type(error).__name__})
-        raise Unavailable("deposits can't be reached now") from error

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tt_common.clock import monotonic_s, now_ms
 from tt_common.crash_points import CrashCheck
 from tt_deposits.domain.derivation import AccountKey
 from tt_deposits.domain.records import Rules
@@ -39,9 +38,3 @@ class Context:
     crash: CrashCheck
     metrics: DepositsMetrics
     progress: Progress
-
-
-def steady_clock() -> Callable[[], int]:
-    """Unix milliseconds that start at the wall clock and advance without jumps."""
-    started_ms, started_s = now_ms(), monotonic_s()
-    return lambda: started_ms + int((monotonic_s() - started_s) * 1000)

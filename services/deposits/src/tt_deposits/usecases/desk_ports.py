@@ -22,10 +22,6 @@ BLOCKS_MAX: Final = 5_000
 """What nodes answer in one look for logs (java-tron's defaults)."""
 
 
-class DatabaseWentBack(Exception):
-    """The database knows less than this process has committed to it: it was restored from a backup."""
-
-
 class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which deposits are listed; None: no condition. `unsolid_*` are heights and concern only what is not solid."""
 

@@ -1,10 +1,10 @@
-"""How far a stream's messages are settled, stored with their effects."""
+"""How far a stream's messages are settled, stored with their effects in the service's table `stream_positions`."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tt_billing.domain.records import DatabaseWentBack
 from tt_common.bus.consumer import StreamPosition
 from tt_common.db.rows import run
+from tt_common.errors import DatabaseWentBack
 
 _SAVE = (
     "INSERT INTO stream_positions AS p SELECT CAST(:stream AS text), CAST(:created AS text), CAST(:sequence AS bigint)"
@@ -17,6 +17,7 @@ _SAVE = (
 
 
 async def read_position(connection: AsyncConnection, stream: str) -> StreamPosition | None:
+    """None where nothing of the stream was settled."""
     row = (
         await run(connection, "SELECT created, sequence FROM stream_positions WHERE stream = :stream", stream=stream)
     ).first()
