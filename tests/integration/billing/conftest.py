@@ -13,6 +13,7 @@ import pytest
 from nats.aio.client import Client
 from psycopg import sql
 
+from tests.support.broker import fresh_streams
 from tests.support.nats_log import refusals
 from tt_billing.main.service import Service, make_context
 from tt_billing.settings import MIGRATIONS_DIR, Settings
@@ -26,7 +27,6 @@ from tt_common.contracts.events import UsageEvent
 from tt_common.contracts.streams import RECALL_SUBJECT, usage_subject
 from tt_common.db.engine import make_engine
 from tt_common.db.migrations import migrate
-from tt_common.deploy import deploy
 from tt_common.errors import Unavailable
 from tt_common.ids import new_event_id
 from tt_common.rating import Price, Rates, Usage
@@ -75,10 +75,7 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
 async def nc(nats_server: EmbeddedNats) -> AsyncIterator[Client]:
     """A connection to a broker with fresh streams."""
     client = await connect(nats_server.url, "billing-tests")
-    js = client.jetstream()
-    for stream in await js.streams_info():
-        await js.delete_stream(stream.config.name or "")
-    await deploy(js)
+    await fresh_streams(client.jetstream())
     yield client
     await client.close()
 

@@ -12,11 +12,11 @@ from psycopg import sql
 
 from tests.integration.deposits.desk import Desk, FakeBilling
 from tests.integration.deposits.scanning import Watcher, watcher_on
+from tests.support.broker import fresh_streams
 from tests.support.chain import Chain, chain_process
 from tests.support.nats_log import refusals
 from tt_common.bus.connection import connect
 from tt_common.db.migrations import migrate
-from tt_common.deploy import deploy
 from tt_deposits.clients import node_pool
 from tt_deposits.domain.records import Address
 from tt_deposits.main.service import Service
@@ -82,10 +82,7 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
 async def nc(nats_server: EmbeddedNats) -> AsyncIterator[Client]:
     """A connection to a broker with fresh streams."""
     client = await connect(nats_server.url, "deposits-tests")
-    js = client.jetstream()
-    for stream in await js.streams_info():
-        await js.delete_stream(stream.config.name or "")
-    await deploy(js)
+    await fresh_streams(client.jetstream())
     yield client
     await client.close()
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.integration.deposits.desk import USDT, Desk, FakeBilling, eventually, transfer
+from tests.support.broker import fresh_streams
 from tt_common.contracts.streams import BILLING, billing_subject
 from tt_common.contracts.wallets import BookedDeposit
-from tt_common.deploy import deploy
 from tt_deposits.domain.records import Address
 from tt_deposits.usecases.book_again import book_again
 
@@ -128,10 +128,7 @@ async def test_a_bus_that_lost_its_storage_before_billing_read_it_heals_by_itsel
     billing.deaf = True
     await desk.take(100, (transfer(1, mine, USDT), mine))
     await eventually(lambda: billing.asked, "asked")
-    js = desk.nc.jetstream()
-    for stream in await js.streams_info():
-        await js.delete_stream(stream.config.name or "")
-    await deploy(js)
+    await fresh_streams(desk.nc.jetstream())
     billing.deaf = False
 
     desk.late_ms = 16 * SECOND_MS
