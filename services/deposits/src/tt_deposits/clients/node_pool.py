@@ -12,6 +12,7 @@ from tt_common.clock import monotonic_s
 from tt_common.contracts.deposits import NodeState
 from tt_deposits.clients.nodes import TronNode
 from tt_deposits.domain.records import BlockRef
+from tt_deposits.usecases.all_ended import all_ended, both_ended
 from tt_deposits.usecases.ports import Heads, NodeFailed
 
 HEAD_AGE_MAX_S: Final = 30.0
@@ -47,7 +48,7 @@ class NodePool:
         """Ask every node that was not heard for so long. Never raises; a slow one is not waited for long."""
         async with self._looking:
             asked = [self._ask(node) for node in self._nodes if not node.quiet and not self._fresh(node, max_age_s)]
-            await asyncio.gather(*asked)
+            await all_ended(asked)
 
     def states(self) -> tuple[NodeState, ...]:
         return tuple(node.state for node in self._nodes)
@@ -58,7 +59,7 @@ class NodePool:
 
     async def _ask(self, node: TronNode) -> None:
         try:
-            await asyncio.gather(
+            await both_ended(
                 node.newest(solid=True, timeout_s=LOOK_S_MAX), node.newest(solid=False, timeout_s=LOOK_S_MAX)
             )
         except NodeFailed:

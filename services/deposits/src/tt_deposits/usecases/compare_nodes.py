@@ -3,12 +3,12 @@
 Where they don't, nothing is credited until a person has looked; there is no vote.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from tt_deposits.domain.blocks import Block, Incomplete, ref_of
 from tt_deposits.domain.records import BlockRef
+from tt_deposits.usecases.all_ended import all_ended
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.halt import MustHalt
 from tt_deposits.usecases.ports import Node, NodeFailed
@@ -44,7 +44,7 @@ async def compare_nodes(context: Context, reads: Sequence[Read]) -> None:
     """Linked blocks that are about to be committed, against every other node that answers. Raises MustHalt."""
     top = reads[-1]
     others = [node for node in context.nodes.all() if node.name != top.node]
-    answers = await asyncio.gather(*(_told(node, top.block.ref.height) for node in others))
+    answers = await all_ended(_told(node, top.block.ref.height) for node in others)
     told = [answer for answer in answers if answer is not None]
     await compare_told(context, told, [read.block for read in reads])
 

@@ -7,6 +7,7 @@ from typing import Final
 from tt_common.contracts.deposits import ExportSweep, SweepPage, SweepRow
 from tt_common.errors import Unavailable
 from tt_deposits.domain.base58 import PREFIX, address_text
+from tt_deposits.usecases.all_ended import all_ended
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.desk_ports import ChainAccount, SweptAddress, Witness
 from tt_deposits.usecases.ports import NodeFailed
@@ -41,7 +42,7 @@ async def _balances(witness: Witness, addresses: Sequence[SweptAddress]) -> dict
         async with turns:
             return await witness.usdt_balance(address.address), await witness.account(address.address)
 
-    answers = await asyncio.gather(*(ask(address) for address in addresses))
+    answers = await all_ended(ask(address) for address in addresses)
     return {address.index: answer for address, answer in zip(addresses, answers, strict=True)}
 
 

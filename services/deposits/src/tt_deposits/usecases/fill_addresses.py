@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from tt_common.contracts.deposits import Rescan
 from tt_deposits.domain.base58 import address_text
+from tt_deposits.usecases.all_ended import all_ended
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.ports import Node, NodeFailed
 
@@ -70,14 +71,7 @@ async def _check(context: Context, node: Node, indexes: range) -> list[_Checked]
         async with slots:
             return _Checked(index, address, await node.usdt_balance(context.watch.contract, address))
 
-    # All have ended before the first failure is told: none goes on asking a node behind the caller's back.
-    results = await asyncio.gather(*(one(index) for index in indexes), return_exceptions=True)
-    found: list[_Checked] = []
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-        found.append(result)
-    return found
+    return await all_ended(one(index) for index in indexes)
 
 
 def _node(context: Context) -> Node:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from tt_deposits.domain.blocks import Block, Incomplete, whole_block
 from tt_deposits.domain.node_answers import Body
+from tt_deposits.usecases.all_ended import both_ended
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.ports import Node, NodeFailed
 
@@ -82,5 +83,5 @@ async def from_node(context: Context, node: Node, height: int, *, solid: bool, b
     contract = context.watch.contract
     if body is not None:
         return whole_block(height, body, await node.infos(height, solid=solid), contract)
-    told, infos = await asyncio.gather(node.body(height, solid=solid), node.infos(height, solid=solid))
+    told, infos = await both_ended(node.body(height, solid=solid), node.infos(height, solid=solid))
     return whole_block(height, told, infos, contract)

@@ -15,6 +15,7 @@ from tt_deposits.domain.sums import (
     lacking,
     transfer_differences,
 )
+from tt_deposits.usecases.all_ended import all_ended
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.desk_ports import ADDRESSES_MAX, BLOCKS_MAX, CheckedAddress, Witness
 from tt_deposits.usecases.ports import NodeFailed
@@ -57,7 +58,7 @@ async def compare_balances(
             chunk = await unit.checked_addresses(after, BALANCES_AT_ONCE, changed_since)
         if not chunk:
             return addresses, found
-        results = await asyncio.gather(*(_compare_balance(context, witness, address) for address in chunk))
+        results = await all_ended(_compare_balance(context, witness, address) for address in chunk)
         found += [result for result in results if result is not None]
         addresses, after = addresses + len(chunk), chunk[-1].index
 
