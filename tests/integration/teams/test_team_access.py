@@ -13,12 +13,13 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
+from nats.js.client import JetStreamContext
 
 from tests.integration.teams.conftest import team_access
 from tt_common.bus.connection import connect
 from tt_common.contracts.streams import BILLING, USAGE
 from tt_common.deploy import deploy
-from tt_common.teams.access import TeamAccess, TeamError
+from tt_common.teams.access import TeamAccess, TeamError, is_accepted
 from tt_common.teams.accounts import Team, new_team
 from tt_sandbox.stack.nats_server import EmbeddedNats
 
@@ -47,19 +48,8 @@ async def join(url: str, errors: list[str] | None = None) -> Client:
     return await nats.connect(url, allow_reconnect=False, error_cb=note)
 
 
-async def is_refused(url: str) -> bool:
-    client = Client()
-    try:
-        await client.connect(url, allow_reconnect=False, error_cb=_quiet)
-    except nats.errors.Error:
-        return True
-    finally:
-        await client.close()
-    return False
-
-
 async def _quiet(_error: Exception) -> None:
-    """The refusal is what the test looks at."""
+    """The end of the connection is what the test looks at."""
 
 
 async def publish(nc: Client, count: int, account: str = "acc_1", size_bytes: int = 2) -> None:
@@ -208,9 +198,34 @@ async def test_a_second_team_and_its_removal_leave_the_first_team_and_the_produc
     # then
     assert await copied(team_nc, 5) == 5
     assert product_nc.stats["reconnects"] == 0
-    assert await is_refused(access.url(other))
+    assert not await is_accepted(access.url(other))
     with pytest.raises(TeamError, match="no team fraud"):
         await access.revoke("fraud")
+
+
+async def test_a_removal_whose_answer_was_lost_in_the_reload_is_asked_again(
+    product_nc: Client, access: TeamAccess, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    delete = JetStreamContext.delete_stream
+    answers = 0
+
+    async def lost_once(js: JetStreamContext, name: str) -> bool:
+        nonlocal answers
+        done = await delete(js, name)
+        answers += 1
+        if answers == 1:
+            raise nats.errors.TimeoutError
+        return done
+
+    monkeypatch.setattr(JetStreamContext, "delete_stream", lost_once)
+
+    # when
+    await access.revoke(team.name)
+
+    # then
+    assert answers == 1
+    assert not await is_accepted(access.url(team))
 
 
 async def test_the_copy_goes_on_after_a_crash_of_nats(broker: EmbeddedNats, access: TeamAccess) -> None:
@@ -253,7 +268,7 @@ async def test_granting_again_changes_nothing_and_a_rotated_password_ends_what_t
 
     # then
     assert (same, is_new) == (team, False)
-    assert await is_refused(access.url(team))
+    assert not await is_accepted(access.url(team))
     async with asyncio.timeout(5):
         await left.wait()
     client = await join(access.url(rotated))

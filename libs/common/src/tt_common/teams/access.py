@@ -10,7 +10,7 @@ Never touches the product's own streams and consumers.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from urllib.parse import quote
 
 import nats
@@ -27,7 +27,11 @@ log = logging.getLogger(__name__)
 
 RELOADED_TIMEOUT_S = 15.0
 SOURCED_TIMEOUT_S = 30.0
+OWNER_TIMEOUT_S = 60.0
+JETSTREAM_TIMEOUT_S = 5.0
 POLL_S = 0.2
+# A reload of the server drops connections, and requests to JetStream that it has not answered; all made here can be repeated.
+LOST_IN_RELOAD = (nats.js.errors.ServiceUnavailableError, nats.errors.ConnectionClosedError, TimeoutError)
 
 
 class TeamError(RuntimeError):
@@ -57,9 +61,12 @@ class TeamAccess:
         team = known or new_team(name)
         if known is None:
             self._files.write({**teams, name: team})
-        async with self._as_owner(team) as owner:
+
+        async def complete(owner: Client) -> None:
             await self._until_imports_work(owner)
-            await self._make_copy(owner.jetstream(timeout=5), team)
+            await self._make_copy(owner.jetstream(timeout=JETSTREAM_TIMEOUT_S), team)
+
+        await self._as_owner(team, complete)
         return team, known is None
 
     async def rotate(self, name: str) -> Team:
@@ -68,42 +75,49 @@ class TeamAccess:
         team = with_new_password(_known(teams, name))
         self._files.write({**teams, name: team})
         self._reload()
-        await self._until_accepted(self.url(team))
+        await _close(await self._let_in(self.url(team)))
         return team
 
     async def revoke(self, name: str) -> None:
         """Remove the team, its copy and its consumers. TeamError where there is no such team."""
         teams = self._files.read()
         team = _known(teams, name)
-        async with self._as_owner(team) as owner:
-            with contextlib.suppress(nats.js.errors.NotFoundError):
-                await owner.jetstream(timeout=5).delete_stream(USAGE.name)
+        await self._as_owner(team, _delete_copy)
         self._files.write({other: kept for other, kept in teams.items() if other != name})
         self._reload()
+        async with _limit(RELOADED_TIMEOUT_S, "NATS still lets the team in: was its configuration reloaded?"):
+            while True:
+                if not await is_accepted(self.url(team)):
+                    return
+                await asyncio.sleep(POLL_S)
 
-    @contextlib.asynccontextmanager
-    async def _as_owner(self, team: Team) -> AsyncGenerator[Client]:
+    async def _as_owner(self, team: Team, work: Callable[[Client], Awaitable[None]]) -> None:
+        """Does `work`, again where the reload cut it off."""
         url = f"nats://{team.owner}:{quote(team.owner_password, safe='')}@{self._server}"
         self._reload()
-        await self._until_accepted(url)
-        owner = await nats.connect(url, name="tt-teams", allow_reconnect=False, error_cb=_quiet)
-        try:
-            yield owner
-        finally:
-            await owner.close()
+        async with _limit(OWNER_TIMEOUT_S, "NATS does not answer the team's account: look at its log"):
+            while True:
+                owner = await self._let_in(url)
+                try:
+                    await work(owner)
+                except LOST_IN_RELOAD as error:
+                    log.debug("cut off by a reload", extra={"error": repr(error)})
+                    await asyncio.sleep(POLL_S)
+                else:
+                    return
+                finally:
+                    await _close(owner)
 
-    async def _until_accepted(self, url: str) -> None:
-        """Returns when the server lets this user in, which says that it has read the files."""
+    async def _let_in(self, url: str) -> Client:
+        """The first connection that the server accepts, which says that it has read the files.
+
+        A reload refuses users whom it knows too, for a moment; so an attempt alone says nothing about the next one.
+        """
         async with _limit(RELOADED_TIMEOUT_S, "NATS does not know the team's account: was its configuration reloaded?"):
             while True:
-                client = Client()
-                try:
-                    await client.connect(url, allow_reconnect=False, connect_timeout=2, error_cb=_quiet)
-                    return
-                except (nats.errors.Error, OSError, TimeoutError):
-                    await asyncio.sleep(POLL_S)
-                finally:
-                    await client.close()
+                if client := await _accepted(url):
+                    return client
+                await asyncio.sleep(POLL_S)
 
     async def _until_imports_work(self, owner: Client) -> None:
         """NATS 2.15 activates the service imports of an account that a reload added only with the reload after it.
@@ -126,9 +140,33 @@ class TeamAccess:
             while not made or not await _is_sourced(js):
                 try:
                     made = made or await _make_stream(js, config)
-                except nats.js.errors.ServiceUnavailableError as error:
+                except (nats.js.errors.ServiceUnavailableError, TimeoutError) as error:
                     log.debug("JetStream of the new account is not up yet", extra={"error": repr(error)})
                 await asyncio.sleep(POLL_S)
+
+
+async def is_accepted(url: str) -> bool:
+    """Whether the server lets this user in now. False also where nobody answers."""
+    client = await _accepted(url)
+    if client is not None:
+        await _close(client)
+    return client is not None
+
+
+async def _accepted(url: str) -> Client | None:
+    client = Client()
+    try:
+        await client.connect(url, name="tt-teams", allow_reconnect=False, connect_timeout=2, error_cb=_quiet)
+    except (nats.errors.Error, OSError, TimeoutError):
+        await _close(client)
+        return None
+    return client
+
+
+async def _close(client: Client) -> None:
+    """The server resets connections of users whom a reload took away; nats-py says so when it closes them."""
+    with contextlib.suppress(OSError):
+        await client.close()
 
 
 def copy_config(team: Team, replicas: int) -> StreamConfig:
@@ -160,6 +198,11 @@ async def _make_stream(js: JetStreamContext, config: StreamConfig) -> bool:
     else:
         await js.update_stream(config)
     return True
+
+
+async def _delete_copy(owner: Client) -> None:
+    with contextlib.suppress(nats.js.errors.NotFoundError):
+        await owner.jetstream(timeout=JETSTREAM_TIMEOUT_S).delete_stream(USAGE.name)
 
 
 async def _is_sourced(js: JetStreamContext) -> bool:
