@@ -9,8 +9,8 @@ SETUP_STAMP := $(VENV)/.installed
 NODE_TESTS := tests/conformance/node
 NODE_STAMP := $(NODE_TESTS)/node_modules/.installed
 TESTS ?= tests/unit tests/tidy tests/integration tests/conformance tests/e2e tests/fault
-# Two processes, each with servers of its own; TEST_PROCESSES=0 runs all in one, as a debugger wants it.
-TEST_PROCESSES ?= 2
+# Three processes, each with servers of its own, as much of a test is waiting; TEST_PROCESSES=0 runs all in one, as a debugger wants it.
+TEST_PROCESSES ?= 3
 PYTEST = $(BIN)/pytest -n $(TEST_PROCESSES) --no-loadscope-reorder
 # The tests start services by the dozen: bytecode is kept, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
