@@ -42,6 +42,7 @@ class Scene:
     async def differences(self, *, whole: bool = False) -> list[tuple[str, str]]:
         report = await self.desk.reconcile(whole=whole)
         assert report.clean == (not report.differences)
+        assert report.unchecked == ()
         return [(difference.check, difference.what) for difference in report.differences]
 
 
@@ -150,10 +151,53 @@ async def test_another_node_is_asked_where_one_gives_no_answer(scene: Scene) -> 
     assert await scene.differences() == []
 
 
-async def test_a_chain_that_cant_be_asked_is_a_difference_and_not_a_clean_report(scene: Scene) -> None:
+async def test_a_chain_that_cant_be_asked_is_unchecked_and_neither_a_difference_nor_a_clean_report(
+    scene: Scene,
+) -> None:
     scene.chain.fault("error", "*", methods=["eth_getLogs"])
 
-    assert await scene.differences() == [(sums.RECEIVED_CHECK, "node b"), (sums.RECEIVED_CHECK, "node a")]
+    report = await scene.desk.reconcile()
+
+    assert (report.clean, report.differences) == (False, ())
+    assert [what.split(":")[0] for what in report.unchecked] == ["node b", "node a"]
+
+
+async def test_a_difference_stays_told_until_everything_was_compared_again(scene: Scene) -> None:
+    # given
+    scene.chain.fault("balance_wrong", "*", add_micro_usdt=-3)
+    assert len((await scene.desk.reconcile()).differences) == 2
+    found_at = _metric(scene, "reconciled_timestamp_seconds")
+
+    # when the chain does not answer any more
+    scene.chain.fault("error", "*", methods=["eth_getLogs"])
+    scene.desk.late_ms = 5_000
+    await scene.desk.reconcile()
+
+    # then
+    assert _metric(scene, "reconcile_differences") == 2
+    assert _metric(scene, "reconciled_timestamp_seconds") == found_at
+
+    # and when it does
+    scene.chain.heal()
+    await scene.desk.reconcile(whole=True)
+    assert _metric(scene, "reconcile_differences") == 0
+    assert _metric(scene, "reconciled_timestamp_seconds") >= found_at + 5
+
+
+async def test_an_address_that_nobody_gets_since_a_restore_is_compared_too(scene: Scene) -> None:
+    # given
+    scene.desk.sql(
+        "UPDATE addresses SET account_id = NULL, skipped_reason = 'restored' WHERE index = %s", scene.two.index
+    )
+    assert await scene.differences(whole=True) == []
+
+    # when something comes there that the scanner missed
+    txid = scene.pay(scene.two, 7 * USDT)
+    scene.chain.solidify()
+    scene.desk.cursor(scene.chain.head - 18)
+
+    # then
+    assert txid in dict(await scene.differences())[sums.RECEIVED_CHECK]
 
 
 async def test_what_the_ledger_has_and_nobody_asked_for_is_found(scene: Scene) -> None:
@@ -202,10 +246,13 @@ async def test_what_a_restored_ledger_forgot_is_asked_for_again_and_comes_back(s
     assert len(await scene.desk.events("deposit_credited")) == 2
 
 
-async def test_a_billing_that_is_away_makes_no_clean_report(scene: Scene) -> None:
+async def test_a_billing_that_is_away_makes_no_clean_report_and_no_difference(scene: Scene) -> None:
     scene.billing.deaf = True
 
-    assert await scene.differences() == [(sums.BOOKED_CHECK, "billing's ledger")]
+    report = await scene.desk.reconcile()
+
+    assert (report.clean, report.differences) == (False, ())
+    assert [what.split(":")[0] for what in report.unchecked] == ["billing's ledger"]
 
 
 async def test_an_operator_asks_for_one_and_reads_it(scene: Scene) -> None:
@@ -250,6 +297,11 @@ async def test_the_sweep_export_comes_in_pages_and_without_balances_asks_no_node
 
     assert [row.index for row in (*first.rows, *second.rows)] == [scene.one.index, scene.two.index]
     assert (first.rows[0].balance_micro_usdt, first.solid_height) == (None, None)
+
+
+def _metric(scene: Scene, name: str) -> float:
+    (found,) = (metric for metric in scene.desk.metrics.registry.collect() if metric.name.endswith(name))
+    return found.samples[0].value
 
 
 def _but(booked: Any, **changes: Any) -> Any:

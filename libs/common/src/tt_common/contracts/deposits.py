@@ -306,7 +306,10 @@ class StateSum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Chain against records against ledger."""
+    """Chain against records against ledger. `clean`: everything was compared, and nothing differs.
+
+    `unchecked` is what could not be compared, and why: a node or billing did not answer.
+    """
 
     made_at_ms: int | None
     running: bool
@@ -317,3 +320,4 @@ class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...]
     sums: tuple[StateSum, ...]
     differences: tuple[DepositDifference, ...]
+    unchecked: tuple[str, ...] = ()

@@ -52,7 +52,10 @@ class DifferenceOut(BaseModel):
 
 
 class ReconciliationOut(BaseModel):
-    """The last report: chain against records against ledger. `made_at` null: there is none yet."""
+    """The last report: chain against records against ledger. `made_at` null: there is none yet.
+
+    `unchecked` says what could not be compared, and why; it is tried again within minutes.
+    """
 
     object: Literal["reconciliation"] = "reconciliation"
     made_at: str | None
@@ -64,6 +67,7 @@ class ReconciliationOut(BaseModel):
     checks: list[str]
     sums: list[SumOut]
     differences: list[DifferenceOut]
+    unchecked: list[str]
 
 
 @router.get("/records")
@@ -171,4 +175,5 @@ def _report_out(report: ReconciliationReport) -> ReconciliationOut:
             DifferenceOut(check=found.check, what=found.what, expected=found.expected, found=found.found)
             for found in report.differences
         ],
+        unchecked=list(report.unchecked),
     )

@@ -13,12 +13,14 @@ from tt_common.db.leadership import lead
 from tt_deposits.store.reconciliations import reconciling_alone
 from tt_deposits.usecases.context import Context
 from tt_deposits.usecases.desk_ports import Ledger, Witness
-from tt_deposits.usecases.reconcile import get_report, reconcile
+from tt_deposits.usecases.reconcile import get_report, publish, reconcile
 
 log = logging.getLogger(__name__)
 
 SCHEDULE_LOCK = 7_305_034
 LOOK_EVERY_S = 5.0
+AGAIN_S = 600.0
+"""After one that could not compare everything."""
 FIRST_AFTER_S = 60.0
 """After this process began to lead: when all services start together, billing may not answer yet."""
 MS_PER_S = 1000
@@ -54,14 +56,14 @@ class Reconciler:
         return msgspec.structs.replace(report, running=True)
 
     async def _tick(self) -> float:
-        async with self._context.database.begin() as unit:
-            last = await unit.last_report()
-        if last is not None:
-            self._context.metrics.set_reconciled(last.made_at_ms or 0, len(last.differences))
+        last = await publish(self._context)
         if self._leads_since_s is None:
             self._leads_since_s = monotonic_s()
         waited = monotonic_s() - self._leads_since_s >= min(FIRST_AFTER_S, self._every_s)
-        due_ms = (last.made_at_ms or 0) + self._every_s * MS_PER_S if last is not None else 0
+        due_ms = 0.0
+        if last is not None:
+            wait_s = min(self._every_s, AGAIN_S) if last.unchecked else self._every_s
+            due_ms = (last.made_at_ms or 0) + wait_s * MS_PER_S
         if waited and self._context.now_ms() >= due_ms and await self._has_blocks():
             await self._alone()
         return min(LOOK_EVERY_S, self._every_s)

@@ -102,7 +102,7 @@ async def status(settings: Settings) -> int:
 
 
 async def reconcile_all(settings: Settings, whole: bool, as_json: bool) -> int:
-    """Exit status 1: differences."""
+    """Exit status 1: something differs, or could not be compared."""
     if settings.nats_url is None:
         sys.stderr.write("DEPOSITS_NATS_URL is not set\n")
         return 1
@@ -119,10 +119,13 @@ async def reconcile_all(settings: Settings, whole: bool, as_json: bool) -> int:
         say(msgspec.json.encode(report).decode())
         return 0 if report.clean else 1
     failed = {item.check for item in report.differences}
+    otherwise = "?" if report.unchecked else "ok"
     for check in report.checks:
-        say(f"{'DIFFERENT' if check in failed else 'ok':<10} {check}")
+        say(f"{'DIFFERENT' if check in failed else otherwise:<10} {check}")
     for item in report.differences:
         say(f"{item.check}: {item.what}: expected {item.expected}, found {item.found}")
+    for what in report.unchecked:
+        say(f"not compared: {what}")
     say(f"blocks {report.from_height} to {report.to_height}, {report.addresses} addresses")
     say(f"{len(report.differences)} differences" if report.differences else "no differences")
     return 0 if report.clean else 1

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tt_common.contracts.deposits import ReconciliationReport, StateSum
 from tt_common.db.rows import array, run
+from tt_deposits.domain.assignments import CONFLICT, RESTORED
 from tt_deposits.domain.records import Deposit
 from tt_deposits.domain.sums import AddressTotals, Moved
 from tt_deposits.store.deposits import read_deposits
@@ -26,6 +27,8 @@ _MOVED_OUT: Final = """
 SELECT o.txid, a.address AS sender, o.to_address AS recipient, o.amount_micro_usdt AS amount
 FROM outgoing_transfers o JOIN addresses a ON a.index = o.address_index
 WHERE o.address_index = ANY(CAST(:indexes AS bigint[])) AND o.block_height BETWEEN :first AND :last"""
+_COMPARED: Final = f"a.skipped_reason IN ('', '{RESTORED}', '{CONFLICT}')"
+"""What nobody gets after a restore is compared all the same; only addresses that had something before us can't be."""
 _CHANGED: Final = f"""
 (SELECT d.address_index FROM deposits d WHERE d.block_height >= :since AND {_CONFIRMED}
 UNION SELECT o.address_index FROM outgoing_transfers o WHERE o.block_height >= :since)"""
@@ -43,23 +46,25 @@ ORDER BY a.index LIMIT :max"""
 
 async def first_watched_height(connection: AsyncConnection) -> int | None:
     """Transfers from here on are ours to know; None while there is no address."""
-    result = await run(connection, "SELECT min(checked_height) + 1 FROM addresses WHERE skipped_reason = ''")
+    result = await run(
+        connection, f"SELECT min(a.checked_height) + 1 FROM addresses a WHERE a.checked_height > 0 AND {_COMPARED}"
+    )
     return result.scalar_one()
 
 
 async def count_addresses(connection: AsyncConnection) -> int:
-    return int((await run(connection, "SELECT count(*) FROM addresses WHERE skipped_reason = ''")).scalar_one())
+    return int((await run(connection, f"SELECT count(*) FROM addresses a WHERE {_COMPARED}")).scalar_one())
 
 
 async def checked_addresses(
     connection: AsyncConnection, after: int, limit: int, changed_since: int | None = None
 ) -> list[CheckedAddress]:
-    """By index; those with transfers in blocks from `changed_since` on, where it is given. Skipped ones had money before us."""
+    """By index; those with transfers in blocks from `changed_since` on, where it is given."""
     changed = "" if changed_since is None else f" AND a.index IN {_CHANGED}"
     result = await run(
         connection,
         "SELECT a.index, a.address, a.received_micro_usdt AS received, a.sent_micro_usdt AS sent FROM addresses a"
-        f" WHERE a.index > :after AND a.skipped_reason = ''{changed} ORDER BY a.index LIMIT :row_limit",
+        f" WHERE a.index > :after AND {_COMPARED}{changed} ORDER BY a.index LIMIT :row_limit",
         after=after,
         row_limit=limit,
         **({} if changed_since is None else {"since": changed_since}),
@@ -157,9 +162,12 @@ async def save_report(connection: AsyncConnection, report: ReconciliationReport)
     )
 
 
-async def last_report(connection: AsyncConnection, *, clean_only: bool = False) -> ReconciliationReport | None:
-    where = " WHERE clean" if clean_only else ""
-    row = (await run(connection, f"SELECT report FROM reconciliations{where} ORDER BY id DESC LIMIT 1")).first()
+async def last_report(
+    connection: AsyncConnection, which: Literal["any", "complete", "clean"] = "any"
+) -> ReconciliationReport | None:
+    """`complete`: nothing was left unchecked."""
+    where = {"any": "true", "complete": "coalesce(report->'unchecked', '[]') = '[]'", "clean": "clean"}[which]
+    row = (await run(connection, f"SELECT report FROM reconciliations WHERE {where} ORDER BY id DESC LIMIT 1")).first()
     return None if row is None else msgspec.convert(row.report, ReconciliationReport)
 
 

@@ -55,7 +55,7 @@ class DepositsMetrics:
         self.refused_answers = counter(
             "answers_refused", "Billing's answers that were not to what was asked", ("reason",)
         )
-        self.reconciled_at = gauge("reconciled_timestamp_seconds", "When the last reconciliation ran, Unix time")
+        self.reconciled_at = gauge("reconciled_timestamp_seconds", "When everything was compared last, Unix time")
         self.differences = gauge("reconcile_differences", "What the last reconciliation found different")
 
     def set_reconciled(self, made_at_ms: int, differences: int) -> None:

@@ -1,7 +1,7 @@
 """Chain against records against ledger. Differences are reported and alarmed; a person corrects them, never this.
 
 The chain is asked in another way than the scanner's and, where there are several nodes, another node. What can't be compared because a
-node or billing doesn't answer is a difference too: a report is clean only where everything was looked at.
+node or billing doesn't answer is no difference, but unchecked: a report is clean only where everything was looked at.
 """
 
 import logging
@@ -50,7 +50,7 @@ async def reconcile(
 ) -> ReconciliationReport:
     """Blocks since the last clean report, or all of them with every address's balance. The report is stored."""
     first, last = await _range(context, whole=whole)
-    addresses, found = await _against_chain(context, witnesses, first, last, whole=whole)
+    addresses, found, unchecked = await _against_chain(context, witnesses, first, last, whole=whole)
     async with context.database.snapshot() as unit:
         sums = await unit.state_sums()
         found += sum_differences(sums, await unit.address_totals())
@@ -59,21 +59,23 @@ async def reconcile(
     try:
         found += await compare_ledger(context, ledger)
     except DomainError as error:
-        found.append(difference(BOOKED_CHECK, "billing's ledger", "an answer", error.code))
+        unchecked.append(f"billing's ledger: {error.code}")
     report = ReconciliationReport(
         made_at_ms=context.now_ms(),
         running=False,
-        clean=not found,
+        clean=not found and not unchecked,
         from_height=first,
         to_height=last,
         addresses=addresses,
         checks=CHECKS,
         sums=tuple(sums),
         differences=tuple(found[:DIFFERENCES_MAX]),
+        unchecked=tuple(unchecked),
     )
     async with context.database.begin() as unit:
         await unit.save_report(report)
-    tell(context, report)
+    await publish(context)
+    tell(report)
     return report
 
 
@@ -97,14 +99,26 @@ async def get_report(context: Context, request: GetReconciliation) -> Reconcilia
     return msgspec.structs.replace(report, running=running, differences=report.differences[: request.differences_max])
 
 
-def tell(context: Context, report: ReconciliationReport) -> None:
-    """Log and metrics."""
-    context.metrics.set_reconciled(report.made_at_ms or 0, len(report.differences))
+async def publish(context: Context) -> ReconciliationReport | None:
+    """The metrics say when everything was compared last; a difference stays until that was done again. Gives the last report."""
+    async with context.database.begin() as unit:
+        last = await unit.last_report()
+        complete = last if last is None or not last.unchecked else await unit.last_report("complete")
+    differences = max((len(report.differences) for report in (last, complete) if report is not None), default=0)
+    context.metrics.set_reconciled(complete.made_at_ms or 0 if complete is not None else 0, differences)
+    return last
+
+
+def tell(report: ReconciliationReport) -> None:
+    """Into the log."""
     fields = {"from_height": report.from_height, "to_height": report.to_height, "addresses": report.addresses}
     if report.clean:
         log.info("reconciled, no differences", extra=fields)
         return
-    log.error("reconciliation found differences", extra={**fields, "differences": len(report.differences)})
+    if report.unchecked:
+        log.warning("reconciliation could not compare everything", extra={**fields, "unchecked": report.unchecked})
+    if report.differences:
+        log.error("reconciliation found differences", extra={**fields, "differences": len(report.differences)})
     for item in report.differences[:DIFFERENCES_LOGGED_MAX]:
         log.error(
             "difference",
@@ -117,7 +131,7 @@ async def _range(context: Context, *, whole: bool) -> tuple[int | None, int | No
     async with context.database.begin() as unit:
         cursor = await unit.read_cursor(context.rules.network)
         first = await unit.first_watched_height()
-        clean = None if whole else await unit.last_report(clean_only=True)
+        clean = None if whole else await unit.last_report("clean")
     if cursor is None or first is None:
         return None, None
     if clean is not None and clean.to_height is not None:
@@ -127,20 +141,20 @@ async def _range(context: Context, *, whole: bool) -> tuple[int | None, int | No
 
 async def _against_chain(
     context: Context, witnesses: Sequence[Witness], first: int | None, last: int | None, *, whole: bool
-) -> tuple[int, list[DepositDifference]]:
-    """The first node that can say everything says it: (how many addresses, what differs)."""
+) -> tuple[int, list[DepositDifference], list[str]]:
+    """The first node that can say everything says it: (how many addresses, what differs, why nothing could be compared)."""
     if first is None or last is None:
-        return 0, []
-    failures: list[DepositDifference] = []
+        return 0, [], []
+    failures: list[str] = []
     for witness in witnesses:
         try:
             reached = await patiently(witness.solid_height)
             if reached < last:
-                failures.append(difference(RECEIVED_CHECK, f"node {witness.name}", f"block {last}", f"only {reached}"))
+                failures.append(f"node {witness.name}: only at block {reached} of {last}")
                 continue
             addresses, found = await compare_transfers(context, witness, first, last)
             _, wrong = await compare_balances(context, witness, None if whole else first)
-            return addresses, found + wrong
+            return addresses, found + wrong, []
         except NodeFailed as error:
-            failures.append(difference(RECEIVED_CHECK, f"node {witness.name}", "an answer", error.code))
-    return 0, failures
+            failures.append(f"node {witness.name}: {error.code}")
+    return 0, [], failures
