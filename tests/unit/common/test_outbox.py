@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import StreamConfig
+from nats.js.api import DiscardPolicy, StreamConfig
 from nats.js.client import JetStreamContext
 from sqlalchemy import MetaData, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.unit.common.waiting import until
 from tt_common.contracts.streams import BucketSpec
 from tt_common.db.engine import make_engine
-from tt_common.db.outbox import OutboxMessage, OutboxRelay, enqueue, outbox_table
+from tt_common.db.outbox import BATCH_MAX, OutboxMessage, OutboxRelay, enqueue, outbox_table
 from tt_common.deploy import bucket_config
 from tt_sandbox.stack.nats_server import EmbeddedNats
 from tt_sandbox.stack.postgres import EmbeddedPostgres
@@ -99,6 +99,34 @@ async def test_messages_go_out_in_order_and_rows_go(
     relay.poke()
     await emptied(engine, table)
     assert await published(js) == list(range(450))
+
+
+async def test_a_stream_that_refuses_holds_up_no_other_and_gets_its_messages_in_order_later(
+    engine: AsyncEngine,
+    table: Table,
+    relay: OutboxRelay,
+    js: JetStreamContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given a stream that is full, with more for it than a batch has
+    monkeypatch.setattr("tt_common.db.outbox.REFUSED_PAUSE_S", 0.2)
+    full = StreamConfig(name="FULL", subjects=["full.>"], max_bytes=1, discard=DiscardPolicy.NEW)
+    await js.add_stream(full)
+    async with engine.begin() as connection:
+        await enqueue(connection, table, [OutboxMessage("full.v1", b"%d" % i, {}) for i in range(BATCH_MAX + 50)])
+
+    # when there is something for another
+    await add(engine, table, 1, 2)
+    async with asyncio.timeout(10):
+        while await published(js) != [1, 2]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    # then nothing is lost, and nothing is out of order once there is room
+    assert await rows_left(engine, table) == BATCH_MAX + 50
+    await js.update_stream(full.evolve(max_bytes=-1))
+    await emptied(engine, table)
+    taken = [await js.get_msg("FULL", seq=sequence) for sequence in range(1, BATCH_MAX + 51)]
+    assert [int(item.data or b"") for item in taken] == list(range(BATCH_MAX + 50))
 
 
 async def test_what_is_rolled_back_is_not_published(

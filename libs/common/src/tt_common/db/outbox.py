@@ -1,8 +1,9 @@
 """Transactional outbox: messages written with the effect that they tell of, published afterwards in order, at least once.
 
-A row is any JetStream message, an event or a KV put (`$KV.<bucket>.<key>`). One relay at a time (leadership) publishes in id order. A
-KV put is a compare-and-set on the record's revision: whoever publishes it late (a deposed leader, a database restored from a backup)
-can't put an older record over a newer one. Published rows are deleted.
+A row is any JetStream message, an event or a KV put (`$KV.<bucket>.<key>`). One relay at a time (leadership) publishes in id order. What
+the broker refuses (its stream is full or gone) stays and holds up its own stream alone; the others go on. A KV put is a
+compare-and-set on the record's revision: whoever publishes it late (a deposed leader, a database restored from a backup) can't put an
+older record over a newer one. Published rows are deleted.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -38,6 +39,8 @@ PUBLISHED_POLL_S = 0.01
 PUBLISH_TIMEOUT_S = 3.0
 LOCK = 7_305_002
 KV_PREFIX = "$KV."
+REFUSED_PAUSE_S = 1.0
+"""Before a stream that refused is tried again."""
 
 
 class _Revision(msgspec.Struct):
@@ -106,6 +109,8 @@ class OutboxRelay:
         self._table = table
         self._crash = crash
         self._poked = asyncio.Event()
+        self._refused: dict[str, float] = {}
+        """By the beginning of its subjects: until when a stream is left alone, on the steady clock."""
 
     def poke(self) -> None:
         self._poked.set()
@@ -129,8 +134,7 @@ class OutboxRelay:
         await lead(self._engine, LOCK, self._tick, stopping)
 
     async def _tick(self) -> float:
-        published = await self._publish_batch()
-        if published < BATCH_MAX:
+        if not await self._publish_batch():
             try:
                 await asyncio.wait_for(self._poked.wait(), POLL_S)
             except TimeoutError:
@@ -138,26 +142,43 @@ class OutboxRelay:
             self._poked.clear()
         return 0.0
 
-    async def _publish_batch(self) -> int:
+    async def _publish_batch(self) -> bool:
+        """Whether there is more to publish at once."""
         table = self._table
+        self._refused = {start: until_s for start, until_s in self._refused.items() if until_s > monotonic_s()}
+        due = select(table).where(*(~table.c.subject.startswith(start) for start in self._refused))
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(select(table).order_by(table.c.id).limit(BATCH_MAX))).all()
+            rows = (await connection.execute(due.order_by(table.c.id).limit(BATCH_MAX))).all()
         done: list[int] = []
+        more = len(rows) == BATCH_MAX
         try:
             for row in rows:
-                if row.subject.startswith(KV_PREFIX):
-                    await self._put(row.subject, row.payload, dict(row.headers))
-                else:
-                    await self._js.publish(row.subject, row.payload, headers=dict(row.headers) or None)
-                done.append(row.id)
+                if _start_of(row.subject) not in self._refused and await self._publish(row):
+                    done.append(row.id)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             log.warning("outbox waits for the broker", extra={"error": repr(error)})
             await asyncio.sleep(POLL_S)
+            more = False
         if done:
             self._crash("after_publish_before_delete")
             async with self._engine.begin() as connection:
                 await connection.execute(delete(table).where(table.c.id.in_(done)))
-        return len(done)
+        return more
+
+    async def _publish(self, row: Any) -> bool:
+        """False: the broker refused it, and takes nothing of that stream for now. Raises where the broker is away."""
+        try:
+            if row.subject.startswith(KV_PREFIX):
+                await self._put(row.subject, row.payload, dict(row.headers))
+            else:
+                await self._js.publish(row.subject, row.payload, headers=dict(row.headers) or None)
+        except (nats.js.errors.APIError, nats.js.errors.NoStreamResponseError) as error:
+            log.warning(
+                "the broker refuses what is in the outbox", extra={"subject": row.subject, "error": repr(error)}
+            )
+            self._refused[_start_of(row.subject)] = monotonic_s() + REFUSED_PAUSE_S
+            return False
+        return True
 
     async def _put(self, subject: str, payload: bytes, headers: dict[str, Any]) -> None:
         """Into its bucket, unless a newer record (or the same) is there. Raises nats errors."""
@@ -181,6 +202,12 @@ class OutboxRelay:
                 if error.err_code != WRONG_LAST_SEQUENCE:
                     raise
         raise nats.errors.Error(f"the record in {stream} changes too fast")
+
+
+def _start_of(subject: str) -> str:
+    """What all subjects of its stream begin with: `usage.`, `$KV.keys.`."""
+    tokens = 2 if subject.startswith(KV_PREFIX) else 1
+    return ".".join(subject.split(".")[:tokens]) + "."
 
 
 def revision_of(record: bytes) -> int:
