@@ -1,5 +1,5 @@
-"""`make trial`: docker compose up with replicas, load through the proxy, an edge killed, all rolled; then the bill against the record of
-the sandbox provider. Needs Docker and `make env`; leaves the product running.
+"""`make trial`: docker compose up with replicas, load through the proxy, an edge killed, all rolled, a deposit whose scanner is killed;
+then the bill against the record of the sandbox provider. Needs Docker and `make env`; leaves the product running.
 """
 
 import asyncio
@@ -23,18 +23,35 @@ from tests.compose.containers import (
     run,
     wait_healthy,
 )
+from tests.support.chain import Chain
+from tests.support.console import ConsoleUser
 from tests.support.waiting import eventually
 from tt_common.ids import derived_event_id
 
 REPLICAS: Final = {"edge": 3, "billing": 2, "console-api": 2}
 EDGE_URL: Final = "http://127.0.0.1:8080"
-SERVICES: Final = ("postgres", "nats", "sandbox", "billing", "console-api", "edge", "proxy")
+CONSOLE_URL: Final = "http://127.0.0.1:8081"
+SERVICES: Final = (
+    "postgres",
+    "nats",
+    "sandbox",
+    "chain",
+    "billing",
+    "deposits",
+    "console-api",
+    "edge",
+    "proxy",
+)
 OWN: Final = ("sandbox", "billing", "console-api", "edge")
 OPEN_CALLS: Final = "tokentally_edge_journal_open_calls "
 CALLERS: Final = 8
 STREAMS: Final = 24
 CHUNK_DELAY_MS: Final = 100
 SETTLE_S: Final = 90.0
+DEPOSIT_MICRO_USDT: Final = 25_000_000
+NANOUSD_PER_MICRO_USDT: Final = 1_000
+SEEN_S: Final = 30.0
+CREDITED_S: Final = 120.0
 
 
 @dataclass
@@ -102,7 +119,8 @@ async def trial() -> None:
         await _an_edge_crashes(client)
         for service in OWN[1:]:
             await _rolled_under_load(client, service)
-        await asyncio.to_thread(_bill_is_right, client)
+        await asyncio.to_thread(_a_deposit_survives_its_scanner)
+    await asyncio.to_thread(_bill_is_right, client)
 
 
 async def _streams_pass_unbuffered(client: Client) -> None:
@@ -112,7 +130,7 @@ async def _streams_pass_unbuffered(client: Client) -> None:
 
 
 async def _nothing_private_passes(http: httpx.AsyncClient) -> None:
-    for url in (EDGE_URL, "http://127.0.0.1:8081"):
+    for url in (EDGE_URL, CONSOLE_URL):
         assert (await http.get(f"{url}/metrics")).status_code == 404
         assert (await http.get(f"{url}/readyz")).status_code == 200
     _say("/metrics is not published")
@@ -162,6 +180,27 @@ async def _rolled_under_load(client: Client, service: str) -> None:
         f"{service} rolled in {time.monotonic() - began_s:.0f} s under {len(sent)} calls; incomplete: {dict(problems)}"
     )
     assert not problems
+
+
+def _a_deposit_survives_its_scanner() -> None:
+    with (
+        ConsoleUser(CONSOLE_URL).sign_up() as customer,
+        Chain(f"http://{address(containers('chain')[0])}:8091") as chain,
+    ):
+        place = customer.get("/deposits/address")
+        chain.send(place["address"], DEPOSIT_MICRO_USDT)
+        began_s = time.monotonic()
+        eventually(lambda: customer.get("/deposits/records")["data"], "the transfer is seen", SEEN_S)
+        kill_as_a_crash(containers("deposits")[0])
+        wanted = DEPOSIT_MICRO_USDT * NANOUSD_PER_MICRO_USDT
+        eventually(lambda: customer.balance_nanousd == wanted, "the deposit is in the wallet", CREDITED_S)
+        (record,) = customer.get("/deposits/records")["data"]
+        assert record["state"] == "credited", record
+        _say(
+            f"a deposit whose scanner was killed in between: credited {time.monotonic() - began_s:.0f} s after it was sent"
+        )
+    wait_healthy("deposits")
+    _say(inside("deposits", "python", "-m", "tt_deposits", "reconcile", "--whole").splitlines()[-1])
 
 
 def _bill_is_right(client: Client) -> None:

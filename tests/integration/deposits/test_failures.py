@@ -98,6 +98,27 @@ async def test_what_one_node_tells_incompletely_another_tells_whole(watcher: Wat
         chain.heal()
 
 
+async def test_a_transfer_that_a_node_leaves_out_of_body_and_infos_alike_is_not_lost(
+    watcher: Watcher, chain: Chain
+) -> None:
+    """Found by the fault suite: both agreed, so the block counted as whole, and what the head had shown as an orphan."""
+    # given no node that tells the whole block
+    block = await sent(watcher, chain)
+    chain.fault("transactions_missing", "*", height=block)
+    chain.fault("infos_missing", "a", height=block)
+    await watcher.steps(2)
+    assert (watcher.height(), watcher.deposits()) == (block - 1, [])
+
+    # when one does
+    chain.heal()
+    chain.fault("transactions_missing", "a", height=block)
+    chain.fault("infos_missing", "a", height=block)
+    await watcher.catch_up()
+
+    # then
+    assert watcher.deposits() == [("acc_1", 25 * USDT, "crediting")]
+
+
 @pytest.mark.parametrize("kind", ["head_back", "head_stale", "solid_stops"])
 async def test_a_node_that_lags_is_replaced_and_the_cursor_never_goes_back(
     watch_settings: Settings, owner_url: str, chain: Chain, kind: str

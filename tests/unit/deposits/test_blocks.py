@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.deposits.tron_wire import root_of
 from tt_deposits.domain.base58 import address_bytes
 from tt_deposits.domain.blocks import TRANSFER_TOPIC, Block, Incomplete, whole_block
 from tt_deposits.domain.node_answers import Body, Info
@@ -22,8 +24,22 @@ def word(value: bytes | int) -> str:
     return f"{value:064x}" if isinstance(value, int) else value.hex().rjust(64, "0")
 
 
+def raw_data(number: int) -> bytes:
+    return f"transaction {number}".encode() * (1 + 40 * (number % 2))
+
+
 def txid(number: int) -> str:
-    return f"{number:064x}"
+    return sha256(raw_data(number)).hexdigest()
+
+
+def sealed(number: int, contract: dict[str, Any], result: str) -> dict[str, Any]:
+    return {
+        "txID": txid(number),
+        "ret": [{"contractRet": result} if result else {}],
+        "signature": ["5e" * 65],
+        "raw_data": {"contract": [contract]},
+        "raw_data_hex": raw_data(number).hex(),
+    }
 
 
 def transfer_log(amount: int, contract: bytes = CONTRACT) -> dict[str, Any]:
@@ -33,19 +49,22 @@ def transfer_log(amount: int, contract: bytes = CONTRACT) -> dict[str, Any]:
 
 def call(number: int, logs: list[dict[str, Any]], result: str = "SUCCESS") -> tuple[dict[str, Any], dict[str, Any]]:
     contract = {"type": "TriggerSmartContract", "parameter": {"value": {"data": "ab", "amount": "not a number"}}}
-    body = {"txID": txid(number), "ret": [{"contractRet": result}], "raw_data": {"contract": [contract]}}
+    body = sealed(number, contract, result)
     info: dict[str, Any] = {"id": txid(number), "blockNumber": HEIGHT, "receipt": {"result": result}, "log": logs}
     return body, info if result == "SUCCESS" else {**info, "result": "FAILED"}
 
 
 def plain(number: int, kind: str, **value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     contract = {"type": kind, "parameter": {"value": value}}
-    body = {"txID": txid(number), "ret": [{"contractRet": "SUCCESS"}], "raw_data": {"contract": [contract]}}
-    return body, {"id": txid(number), "blockNumber": HEIGHT, "receipt": {"net_fee": 267_000}}
+    return sealed(number, contract, "SUCCESS"), {
+        "id": txid(number),
+        "blockNumber": HEIGHT,
+        "receipt": {"net_fee": 267_000},
+    }
 
 
 def told(*transactions: tuple[dict[str, Any], dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    root = "ab" * 32 if transactions else "00" * 32
+    root = root_of([one for one, _ in transactions])
     raw = {"number": HEIGHT, "parentHash": f"{HEIGHT - 1:016x}{'cd' * 24}", "timestamp": 7, "txTrieRoot": root}
     body: dict[str, Any] = {"blockID": f"{HEIGHT:016x}{'ef' * 24}", "block_header": {"raw_data": raw}}
     if transactions:
@@ -53,13 +72,14 @@ def told(*transactions: tuple[dict[str, Any], dict[str, Any]]) -> tuple[dict[str
     return body, [info for _, info in transactions]
 
 
-def read(body: dict[str, Any], infos: list[dict[str, Any]]) -> Block:
+def read(body: dict[str, Any], infos: list[dict[str, Any]], *, check_root: bool = True) -> Block:
     """Through JSON, as it comes from a node."""
     return whole_block(
         HEIGHT,
         msgspec.json.decode(msgspec.json.encode(body), type=Body),
         msgspec.json.decode(msgspec.json.encode(infos), type=list[Info]),
         CONTRACT,
+        check_root=check_root,
     )
 
 
@@ -74,6 +94,15 @@ def test_transfers_are_numbered_within_their_transaction() -> None:
     ]
     assert {(t.sender, t.recipient) for t in block.transfers} == {(SENDER, RECIPIENT)}
     assert (block.ref.height, block.ref.time_ms, block.parent_id.hex()[:16]) == (HEIGHT, 7, f"{HEIGHT - 1:016x}")
+
+
+def test_without_the_root_a_transaction_that_both_lack_goes_unnoticed() -> None:
+    body, infos = told(*ORDINARY)
+    body["transactions"].pop()
+    infos.pop()
+    with pytest.raises(Incomplete, match="header"):
+        read(body, infos)
+    assert len(read(body, infos, check_root=False).transfers) == 2
 
 
 def test_an_empty_block_is_whole() -> None:
@@ -96,6 +125,13 @@ WRONG: dict[str, Change] = {
     "no transactions": lambda body, infos: body.pop("transactions"),
     "neither": lambda body, infos: infos.__delitem__(slice(len(body.pop("transactions")))),
     "a transaction left out": lambda body, infos: body["transactions"].__delitem__(0),
+    "a transaction left out of both": lambda body, infos: infos.remove(
+        next(info for info in infos if info["id"] == body["transactions"].pop()["txID"])
+    ),
+    "the outcome of a transaction": lambda body, infos: body["transactions"][1].update(ret=[{"contractRet": "REVERT"}]),
+    "an outcome that is none": lambda body, infos: body["transactions"][1].update(ret=[{"contractRet": "MAYBE"}]),
+    "another transaction under the same id": lambda body, infos: body["transactions"][2].update(raw_data_hex="ab"),
+    "a root that is none": change_header(txTrieRoot="zz"),
     "a transaction twice": lambda body, infos: body["transactions"].append(body["transactions"][0]),
     "another height": change_header(number=HEIGHT + 1),
     "an id of another height": lambda body, infos: body.update(blockID=f"{HEIGHT + 1:016x}{'ef' * 24}"),
@@ -128,7 +164,7 @@ def test_no_choice_of_infos_but_all_of_them_makes_a_block(left_out: set[int], to
     transactions = [call(number, [transfer_log(number)]) for number in range(1, 7)]
     body, infos = told(*transactions)
     chosen = [info for index, info in enumerate(infos) if index not in left_out] + [infos[index] for index in told_too]
-    if sorted(info["id"] for info in chosen) == [info["id"] for info in infos]:
+    if sorted(info["id"] for info in chosen) == sorted(info["id"] for info in infos):
         assert len(read(body, chosen).transfers) == 6
     else:
         with pytest.raises(Incomplete):

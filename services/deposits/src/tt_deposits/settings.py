@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     solid_lag_max_s: float = Field(
         default=120.0, gt=0, description="an older solid block means that deposits are delayed"
     )
+    check_root: bool = Field(
+        default=True,
+        description="take a block only where its transactions make the root in its header; false: should TRON change how it is made",
+    )
     reconcile_every_s: float = Field(default=86_400.0, gt=0, description="time between scheduled reconciliations")
     crash_at: CrashPoint = Field(default="", description="fault tests: die at this point")
     crash_after: int = Field(default=1, ge=1, description="fault tests: at the n-th pass of it")

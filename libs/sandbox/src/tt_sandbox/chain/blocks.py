@@ -1,7 +1,7 @@
 """Blocks as nodes tell them: IDs that begin with the height and link to the block before, header, body, infos.
 
 Invariant: an ID is a function of height, branch and transactions, so that any block can be told without those before it. It is not the
-hash of the header, and roots and signatures are made up: a client of a node doesn't check them either.
+hash of the header, and signatures are made up: a client of a node doesn't check them either. The root of the transactions is real.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,12 @@ class Block:
         return self.body_without(None)
 
     @cached_property
+    def root(self) -> str:
+        """`txTrieRoot`: 64 hex digits; zeros for no transactions, as on the real chain."""
+        leaves = [sha256(transaction.wire).digest() for transaction in self.transactions]
+        return _merkle_root(leaves).hex() if leaves else NO_ROOT
+
+    @cached_property
     def info_list(self) -> list[bytes]:
         """The `TransactionInfo` of each transaction, in order."""
         return [transaction.info(self.height, self.timestamp_ms) for transaction in self.transactions]
@@ -61,7 +67,7 @@ class Block:
             % (
                 self.block_id.encode(),
                 self.height,
-                root(self.transactions).encode(),
+                self.root.encode(),
                 _witness(self.height % WITNESSES),
                 self.parent_id.encode(),
                 VERSION,
@@ -71,16 +77,19 @@ class Block:
         )
 
 
-def root(transactions: tuple[Transaction, ...]) -> str:
-    """64 hex digits for the transactions of a block; zeros for none, as on the real chain."""
-    if not transactions:
-        return NO_ROOT
-    return sha256("".join(transaction.txid for transaction in transactions).encode()).hexdigest()
-
-
-def block_id(height: int, branch: str, transactions_root: str) -> str:
+def block_id(height: int, branch: str, transactions: tuple[Transaction, ...]) -> str:
     """64 hex digits, the first 16 of which are the height."""
-    return f"{height:016x}{sha256(f'{branch} {height} {transactions_root}'.encode()).hexdigest()[:48]}"
+    txids = "".join(transaction.txid for transaction in transactions)
+    digest = sha256(txids.encode()).hexdigest() if txids else NO_ROOT
+    return f"{height:016x}{sha256(f'{branch} {height} {digest}'.encode()).hexdigest()[:48]}"
+
+
+def _merkle_root(leaves: list[bytes]) -> bytes:
+    """Of at least one: the larger half, a power of two, goes left; so an odd one stands alone until it meets a pair."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(_merkle_root(leaves[:half]) + _merkle_root(leaves[half:])).digest()
 
 
 @lru_cache(maxsize=WITNESSES)

@@ -153,7 +153,7 @@ class Ledger:
             return cached
         transactions = self._transactions(height, twist)
         parent = self.block_id(height - 1, twist) if height else blocks.NO_PARENT
-        own_id = blocks.block_id(height, branch, blocks.root(transactions))
+        own_id = blocks.block_id(height, branch, transactions)
         block = Block(height, self._timeline.timestamp_ms(height), parent, own_id, transactions)
         self._remember_id(height, branch, own_id)
         if transactions:
@@ -167,7 +167,7 @@ class Ledger:
         branch = self._branch(height, twist)
         known = self._ids.get((height, branch))
         if known is None:
-            known = blocks.block_id(height, branch, blocks.root(self._transactions(height, twist)))
+            known = blocks.block_id(height, branch, self._transactions(height, twist))
             self._remember_id(height, branch, known)
         return known
 

@@ -42,6 +42,17 @@ class Outcome(StrEnum):
 
 # REVERT and ordinary exceptions clear the logs of a call; these don't (VMActuator of java-tron).
 LOGS_STAY: Final = frozenset({Outcome.SUCCESS, Outcome.OUT_OF_TIME, Outcome.JVM_STACK_OVER_FLOW})
+# `ret` of a transaction in its block: contractRet by the numbers of core/Tron.proto.
+_RET: Final = {
+    outcome: protobuf.number(3, code)
+    for outcome, code in {
+        Outcome.SUCCESS: 1,
+        Outcome.REVERT: 2,
+        Outcome.OUT_OF_ENERGY: 10,
+        Outcome.OUT_OF_TIME: 11,
+        Outcome.JVM_STACK_OVER_FLOW: 12,
+    }.items()
+}
 _FEE_LIMIT: Final = b'"fee_limit":%d,' % FEE_LIMIT_SUN
 _RAW_FEE_LIMIT: Final = protobuf.number(18, FEE_LIMIT_SUN)
 _REASONS: Final = {
@@ -63,15 +74,15 @@ class Call:
 
 
 class Transaction:
-    """One transaction: its ID in hex, its JSON in a block, its logs."""
+    """One transaction: its ID in hex, its JSON and its protobuf in a block, its logs."""
 
-    __slots__ = ("_info_head", "_info_tail", "body", "logs", "outcome", "txid")
+    __slots__ = ("_info_head", "_info_tail", "body", "logs", "outcome", "txid", "wire")
 
     def __init__(
         self, call: Call, height: int, sequence: int, outcome: Outcome, logs: tuple[Log, ...], result: bytes = b""
     ) -> None:
         """Made when the chain is below `height`; `sequence` makes it unlike all others. `result` is what the call returned."""
-        self.txid, self.body = _sealed(call, height, sequence, outcome)
+        self.txid, self.body, self.wire = _sealed(call, height, sequence, outcome)
         self.logs = logs
         self.outcome = outcome
         fee, self._info_tail = _receipt(call.contract, outcome, logs, result)
@@ -114,19 +125,21 @@ def _call(number: int, name: str, value: Mapping[str, object], wire: bytes, cont
     )
 
 
-def _sealed(call: Call, height: int, sequence: int, outcome: Outcome) -> tuple[str, bytes]:
-    """The txID in hex and the JSON in a block."""
+def _sealed(call: Call, height: int, sequence: int, outcome: Outcome) -> tuple[str, bytes, bytes]:
+    """The txID in hex, the JSON in a block, and the protobuf."""
     before, after, ref_bytes, ref_hash, timestamp_ms = _reference(height)
     expiration_ms = timestamp_ms + LIFETIME_MS + sequence
     raw_limit, limit = (_RAW_FEE_LIMIT, _FEE_LIMIT) if call.contract is not None else (b"", b"")
     raw = before + protobuf.number(8, expiration_ms) + call.wire + after + raw_limit
     txid = sha256(raw).hexdigest()
+    signed = signature(raw)
+    wire = protobuf.text(1, raw) + protobuf.text(2, bytes.fromhex(signed)) + protobuf.text(5, _RET[outcome])
     body = (
         b'{"ret":[{"contractRet":"%s"}],"signature":["%s"],"txID":"%s","raw_data":{"contract":[%s],"ref_block_bytes":"%s",'
         b'"ref_block_hash":"%s","expiration":%d,%s"timestamp":%d},"raw_data_hex":"%s"}'
         % (
             outcome.encode(),
-            signature(raw).encode(),
+            signed.encode(),
             txid.encode(),
             call.json,
             ref_bytes,
@@ -137,7 +150,7 @@ def _sealed(call: Call, height: int, sequence: int, outcome: Outcome) -> tuple[s
             raw.hex().encode(),
         )
     )
-    return txid, body
+    return txid, body, wire
 
 
 @lru_cache(maxsize=64)

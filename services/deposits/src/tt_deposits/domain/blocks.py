@@ -1,8 +1,9 @@
 """The proof that body and infos of a block are whole, and what of them may concern deposits.
 
-A block is whole when body and infos speak of the same transactions of the same height; nodes that are not synchronised answer with
-empty or partial lists and no error. Only logs of transactions that succeeded count: some failures keep theirs (java-tron, VMActuator).
-The contract's address is the only test of what is USDT: anyone can write the same log.
+A block is whole when its transactions make the root that its header states, and the infos speak of the same transactions; nodes that are
+not synchronised answer with empty or partial lists and no error, and their bodies and infos may lack the same ones. Only logs of
+transactions that succeeded count: some failures keep theirs (java-tron, VMActuator). The contract's address is the only test of what is
+USDT: anyone can write the same log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import msgspec
 
 from tt_deposits.domain.node_answers import Body, Info, Log, Movement
 from tt_deposits.domain.records import BlockRef, Transfer
+from tt_deposits.domain.transactions_root import transactions_root
 
 BLOCK_ID_BYTES: Final = 32
 WORD_BYTES: Final = 32
@@ -89,8 +91,13 @@ def ref_of(body: Body, height: int) -> BlockRef:
     return BlockRef(height=height, block_id=block_id, time_ms=body.time_ms)
 
 
-def whole_block(height: int, body: Body | None, infos: Sequence[Info], contract: bytes) -> Block:
-    """What a node told of one block, proven complete. `contract`: the 20 bytes of USDT's. Raises Incomplete."""
+def whole_block(
+    height: int, body: Body | None, infos: Sequence[Info], contract: bytes, *, check_root: bool = True
+) -> Block:
+    """What a node told of one block, proven complete. `contract`: the 20 bytes of USDT's. Raises Incomplete.
+
+    Without `check_root` a transaction that body and infos both lack goes unnoticed.
+    """
     if body is None:
         raise Incomplete("no such block")
     ref = ref_of(body, height)
@@ -100,6 +107,8 @@ def whole_block(height: int, body: Body | None, infos: Sequence[Info], contract:
     by_txid = {info.id: info for info in infos}
     if told != by_txid.keys() or len(told) != len(body.transactions) or len(by_txid) != len(infos):
         raise Incomplete(f"{len(told)} transactions, {len(by_txid)} infos")
+    if check_root:
+        _check_root(body)
     if any(info.height != height for info in infos):
         raise Incomplete("infos of another block")
     others, activated = _plain(body, by_txid)
@@ -128,6 +137,15 @@ def whole_block(height: int, body: Body | None, infos: Sequence[Info], contract:
         others=tuple(others),
         activated=tuple(activated),
     )
+
+
+def _check_root(body: Body) -> None:
+    try:
+        root = transactions_root(body.transactions)
+    except ValueError as error:
+        raise Incomplete(f"transactions that can't be checked: {error}") from None
+    if root != _hash(body.header.raw_data.transactions_root):
+        raise Incomplete("transactions that are not those of the header")
 
 
 def _valid_logs(infos: Sequence[Info]) -> Iterator[tuple[bytes, int, Log]]:

@@ -38,13 +38,21 @@ class TransactionData(msgspec.Struct, frozen=True):
     contract: tuple[Contract, ...]
 
 
-class Outcome(msgspec.Struct, frozen=True, rename={"contract_result": "contractRet"}):
+class Outcome(msgspec.Struct, frozen=True, rename={"code": "ret", "contract_result": "contractRet"}):
+    """How a transaction ended, as it stands in the block."""
+
+    fee: int = 0
+    code: str = ""
     contract_result: str = ""
 
 
 class Transaction(msgspec.Struct, frozen=True, rename={"txid": "txID"}):
+    """`raw_data` in words, and in hex as it was signed; its SHA-256 is the id."""
+
     txid: str
     raw_data: TransactionData
+    raw_data_hex: str = ""
+    signature: tuple[str, ...] = ()
     ret: tuple[Outcome, ...] = ()
 
 

@@ -209,6 +209,7 @@ def make_context(
             spare_addresses=settings.spare_addresses,
             solid_lag_max_s=settings.solid_lag_max_s,
             poll_s=settings.poll_s,
+            check_root=settings.check_root,
         ),
         now_ms=steady_clock(),
         poke_outbox=relay.poke if relay is not None else lambda: None,

@@ -22,6 +22,8 @@ class Watch:
     spare_addresses: int
     solid_lag_max_s: float
     poll_s: float
+    check_root: bool
+    """Compare the transactions with the root in the header."""
 
 
 @dataclass(frozen=True)

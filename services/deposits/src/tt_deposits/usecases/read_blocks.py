@@ -80,8 +80,9 @@ async def read_block(context: Context, height: int, teller: str = "", body: Body
 
 async def from_node(context: Context, node: Node, height: int, *, solid: bool, body: Body | None = None) -> Block:
     """As that node tells it, proven whole. Raises NodeFailed and Incomplete."""
-    contract = context.watch.contract
+    told: Body | None
     if body is not None:
-        return whole_block(height, body, await node.infos(height, solid=solid), contract)
-    told, infos = await both_ended(node.body(height, solid=solid), node.infos(height, solid=solid))
-    return whole_block(height, told, infos, contract)
+        told, infos = body, await node.infos(height, solid=solid)
+    else:
+        told, infos = await both_ended(node.body(height, solid=solid), node.infos(height, solid=solid))
+    return whole_block(height, told, infos, context.watch.contract, check_root=context.watch.check_root)
