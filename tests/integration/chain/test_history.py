@@ -42,7 +42,7 @@ def test_reorganisation_moves_transactions_to_the_next_block(chain: Chain) -> No
     assert touched == {"txid": sent["txid"], "block": head + 1}
     chain.solidify()
     infos = chain.ask("walletsolidity/gettransactioninfobyblocknum", num=head + 1)
-    assert {info["id"] for info in infos} == {sent["txid"], waiting["txid"]}
+    assert [info["id"] for info in infos] == [sent["txid"], waiting["txid"]]
     assert balance(chain, to) == 11
 
 

@@ -116,7 +116,9 @@ class Ledger:
         for entry in moved:
             entry.height = new_height
         if new_height is not None and moved:
-            self._at.setdefault(new_height, []).extend(moved)
+            # In the order they were asked for, which is what the store gives after a restart.
+            together = [*self._at.get(new_height, ()), *moved]
+            self._at[new_height] = sorted(together, key=lambda entry: entry.sequence)
         return moved
 
     def entries(self) -> list[Entry]:
