@@ -6,15 +6,12 @@ the report says so.
 
 import contextlib
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 NICE_BEHIND = 10
-AUTOGROUP_PAUSE_S = 0.11
-"""The kernel takes ten such changes a second."""
 
 
 def pinnable() -> bool:
@@ -45,14 +42,8 @@ class Processors:
 
 
 def step_back(pid: int) -> None:
-    """Lets a process and its children run when nothing else wants to.
-
-    Linux weighs sessions against each other before it looks at priorities within one, so both are set.
-    """
+    """Lets a process and its children run when nothing else wants to."""
     for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-        with contextlib.suppress(OSError):  # a kernel without autogroups
-            Path(f"/proc/{process.pid}/autogroup").write_text(str(NICE_BEHIND))
-            time.sleep(AUTOGROUP_PAUSE_S)
         for thread in Path(f"/proc/{process.pid}/task").glob("*"):
             with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE_BEHIND)
