@@ -60,6 +60,8 @@ class ConsoleUser:
     def _signed_in(self, door: str, email: str, password: str) -> Self:
         self.password = password
         user = self.send("POST", f"/auth/{door}", {"email": email, "password": password})
+        for cookie in self.http.cookies.jar:
+            cookie.secure = False  # a loopback address gets it over HTTP too, as from browsers and curl
         self.account_id = user["account_id"]
         self.http.headers["X-CSRF-Token"] = user["csrf_token"]
         return self
