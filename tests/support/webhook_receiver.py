@@ -34,6 +34,11 @@ class Received:
         return f"v1,{digest}" in self.headers["webhook-signature"].split(" ")
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """The default of 5 makes senders that come together wait for TCP's retries, as long as they wait for an answer."""
+
+
 class WebhookReceiver:
     """Serves until `close`. `answer` gives the status for a request, and may take its time."""
 
@@ -58,7 +63,7 @@ class WebhookReceiver:
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing on stderr."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
