@@ -184,6 +184,15 @@ async def test_a_difference_stays_told_until_everything_was_compared_again(scene
     assert _metric(scene, "reconciled_timestamp_seconds") >= found_at + 5
 
 
+async def test_what_was_never_compared_ages_from_the_first_attempt(scene: Scene) -> None:
+    scene.chain.fault("error", "*", methods=["eth_getLogs"])
+    first = await scene.desk.reconcile()
+    scene.desk.late_ms = 5_000
+    await scene.desk.reconcile()
+
+    assert _metric(scene, "reconciled_timestamp_seconds") == (first.made_at_ms or 0) / 1000 > 0
+
+
 async def test_an_address_that_nobody_gets_since_a_restore_is_compared_too(scene: Scene) -> None:
     # given
     scene.desk.sql(

@@ -163,11 +163,14 @@ async def save_report(connection: AsyncConnection, report: ReconciliationReport)
 
 
 async def last_report(
-    connection: AsyncConnection, which: Literal["any", "complete", "clean"] = "any"
+    connection: AsyncConnection, which: Literal["any", "first", "complete", "clean"] = "any"
 ) -> ReconciliationReport | None:
-    """`complete`: nothing was left unchecked."""
-    where = {"any": "true", "complete": "coalesce(report->'unchecked', '[]') = '[]'", "clean": "clean"}[which]
-    row = (await run(connection, f"SELECT report FROM reconciliations WHERE {where} ORDER BY id DESC LIMIT 1")).first()
+    """The last of its kind; `complete`: nothing was left unchecked. `first` is the oldest there is."""
+    where = {"complete": "coalesce(report->'unchecked', '[]') = '[]'", "clean": "clean"}.get(which, "true")
+    order = "ASC" if which == "first" else "DESC"
+    row = (
+        await run(connection, f"SELECT report FROM reconciliations WHERE {where} ORDER BY id {order} LIMIT 1")
+    ).first()
     return None if row is None else msgspec.convert(row.report, ReconciliationReport)
 
 

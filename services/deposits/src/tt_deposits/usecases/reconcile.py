@@ -100,12 +100,16 @@ async def get_report(context: Context, request: GetReconciliation) -> Reconcilia
 
 
 async def publish(context: Context) -> ReconciliationReport | None:
-    """The metrics say when everything was compared last; a difference stays until that was done again. Gives the last report."""
+    """The metrics say when everything was compared last, or since when that was tried in vain; a difference stays until it was done again.
+
+    Gives the last report.
+    """
     async with context.database.begin() as unit:
         last = await unit.last_report()
         complete = last if last is None or not last.unchecked else await unit.last_report("complete")
+        since = complete or await unit.last_report("first")
     differences = max((len(report.differences) for report in (last, complete) if report is not None), default=0)
-    context.metrics.set_reconciled(complete.made_at_ms or 0 if complete is not None else 0, differences)
+    context.metrics.set_reconciled(since.made_at_ms or 0 if since is not None else 0, differences)
     return last
 
 
