@@ -176,7 +176,7 @@ async def test_nothing_is_lost_or_reordered_over_a_broker_restart(
     await until(lambda: nc.is_connected, 10)
 
     # then
-    await emptied(engine, table, 15)
+    await emptied(engine, table)
     assert await published(js) == list(range(150))
 
 
