@@ -1,4 +1,4 @@
-"""What is measured: the whole product with one edge, the passthrough beside it, and accounts with a key and credit each.
+"""What is measured: the whole product with one edge, the passthrough beside it, a provider that both ask, and accounts with a key and credit.
 
 Everything is on: each key has limits (that nobody reaches), and a collector takes the spans of the calls that are sampled.
 
@@ -58,17 +58,18 @@ class Bed:
     """The running stack and passthrough."""
 
     def __init__(self, data_dir: Path, processors: Processors) -> None:
-        collector_port, port = pick_free(), pick_free()
+        collector_port, replay_port, port = pick_free(), pick_free(), pick_free()
         traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{collector_port}"}
-        self.stack = Stack(data_dir, edges=1, deposits=False, env={"edge": traced})
+        provider_url = f"http://{HOST}:{replay_port}"
+        # Where the catalog's providers are.
+        replayed = {"SANDBOX_BASE_URL": f"{provider_url}/v1", "SANDBOX_GEMINI_BASE_URL": f"{provider_url}/v1beta"}
+        self.stack = Stack(data_dir, edges=1, deposits=False, env={"edge": traced, "console": replayed})
         self._processors = processors
         self.collector = self._service("collector", collector_port)
-        self.passthrough = self._service("passthrough", port, self.stack.provider_url)
-        self.ports = {
-            "edge": self.stack.edges[0].port,
-            "passthrough": port,
-            "provider": self.stack.service("sandbox").port,
-        }
+        self.replay = self._service("replay", replay_port, self.stack.sandbox_url)
+        self.passthrough = self._service("passthrough", port, f"{provider_url}/v1")
+        self.ports = {"edge": self.stack.edges[0].port, "passthrough": port, "provider": replay_port}
+        self._services = (self.collector, self.replay, self.passthrough)
         self.accounts: list[Account] = []
         self.nc: Client
 
@@ -76,8 +77,8 @@ class Bed:
         """Raises StartError with everything stopped again."""
         self.stack.start()
         try:
-            self.collector.start()
-            self.passthrough.start()
+            for service in self._services:
+                service.start()
             for name in ("edge", "passthrough"):
                 self._processors.give(self.pid(name))
             for name in BEHIND:
@@ -87,8 +88,8 @@ class Bed:
             raise
 
     def stop(self) -> None:
-        self.passthrough.stop()
-        self.collector.stop()
+        for service in reversed(self._services):
+            service.stop()
         self.stack.stop()
 
     async def restart_edge(self) -> None:
@@ -102,7 +103,7 @@ class Bed:
         processes = {
             "edge": self.stack.edges[0].process,
             "passthrough": self.passthrough.process,
-            "provider": self.stack.service("sandbox").process,
+            "provider": self.replay.process,
             "postgres": self.stack.postgres.process,
             "billing": self.stack.service("billing").process,
             "console": self.stack.service("console").process,

@@ -50,9 +50,10 @@ class Result:
         return self.completed / self.elapsed_s if self.elapsed_s else 0.0
 
 
-async def run(target: Target, connections: int, seconds: float, pause_s: float = 0.0) -> Result:
-    """Keeps `connections` busy for `seconds`, with `pause_s` between the calls of each, then lets what is under way end. Raises
-    OSError when it can't connect and TimeoutError when an answer never ends.
+async def run(target: Target, connections: int, seconds: float, pause_s: float = 0.0, spread_s: float = 0.0) -> Result:
+    """Keeps `connections` busy for `seconds`, with `pause_s` between the calls of each, then lets what is under way end. They begin
+    evenly over `spread_s`: calls that all take the same time would else come all at once, again and again. Raises OSError when it
+    can't connect and TimeoutError when an answer never ends.
     """
     loop = asyncio.get_running_loop()
     result = Result()
@@ -65,7 +66,8 @@ async def run(target: Target, connections: int, seconds: float, pause_s: float =
     gc.collect()
     gc.disable()
     try:
-        for client in clients:
+        for number, client in enumerate(clients):
+            await asyncio.sleep(started + spread_s * number / connections - time.perf_counter())
             await loop.create_connection(lambda client=client: client, target.host, target.port)
         async with asyncio.timeout(seconds + GIVE_UP_S):
             await asyncio.gather(*(client.ended for client in clients))

@@ -144,8 +144,9 @@ class Bench:
         pause_s: float = 0.0,
         accounts: int = ACCOUNTS,
     ) -> load.Result:
-        """Loads one target. Raises BadAnswer."""
-        result = await load.run(self.target(name, ask, accounts), connections, seconds, pause_s)
+        """Loads one target; paced streams begin evenly over the time that one takes. Raises BadAnswer."""
+        spread_s = ask.chunk_delay_ms * ask.output_tokens / 1000
+        result = await load.run(self.target(name, ask, accounts), connections, seconds, pause_s, spread_s)
         await self.count(name, ask, result.completed)
         if result.failed:
             raise BadAnswer(f"{name}: {result.failed} of {result.failed + result.completed}: {result.first_failure}")

@@ -50,8 +50,8 @@ async def test_the_next_chunk_is_fetched_in_the_background_at_a_fifth_left() -> 
     billing = BillingModel(1_000_000)
     billing.extra = 900
     keeper = billing.keeper()
-    await reserve(keeper, 100)
-    await reserve(keeper, 700)
+    for _ in range(8):
+        await reserve(keeper, 100)
     await settled_down()
     assert len(billing.changes) == 1
 
@@ -65,6 +65,30 @@ async def test_the_next_chunk_is_fetched_in_the_background_at_a_fifth_left() -> 
     billing.before_reply.set()
     await settled_down()
     assert [change.need_nanousd for change in billing.changes] == [100, 0]
+
+
+async def test_more_is_fetched_in_the_background_where_another_such_call_would_have_to_wait() -> None:
+    # given a grant of 1000
+    billing = BillingModel(1_000_000)
+    billing.extra = 600
+    keeper = billing.keeper()
+    await reserve(keeper, 400)
+    await settled_down()
+    assert len(billing.changes) == 1
+
+    # when a call leaves more than a fifth, but not enough for another one, and billing is slow
+    billing.before_reply.clear()
+    async with asyncio.timeout(0.5):
+        await reserve(keeper, 350)
+
+    # then neither that call waits nor, once billing has answered, the next
+    await settled_down()
+    billing.before_reply.set()
+    await settled_down()
+    assert [change.need_nanousd for change in billing.changes] == [400, 0]
+    async with asyncio.timeout(0.5):
+        await reserve(keeper, 350)
+    assert [change.need_nanousd for change in billing.changes] == [400, 0]
 
 
 async def test_a_billing_that_has_forgotten_a_grant_opens_another_without_an_error() -> None:

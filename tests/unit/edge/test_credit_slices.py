@@ -68,6 +68,26 @@ async def test_a_limits_next_slice_is_fetched_in_the_background_at_a_fifth_left(
     assert len(billing.changes) == changes + 1
 
 
+async def test_a_limited_key_that_calls_now_and_then_waits_only_for_its_first_call() -> None:
+    # given a key with limits that calls every three seconds, so that its slices are of a few calls
+    billing = BillingModel(10**9)
+    billing.extra = 10**6
+    clock = Clock()
+    keeper = billing.keeper(clock)
+
+    # when
+    for _ in range(60):
+        clock.added_s += 3.0
+        await keeper.upkeep()
+        await reserve(keeper, 1, requests_per_minute=600, tokens_per_minute=60_000)
+        await settled_down()
+
+    # then each slice but the first was asked for before a call had to wait for it
+    waited = [change for change in billing.changes if change.need != NO_SLICES]
+    assert len(waited) == 1
+    assert len(billing.changes) > 10
+
+
 async def test_a_key_without_limits_asks_for_no_slices() -> None:
     billing = BillingModel(1_000_000)
     keeper = billing.keeper()

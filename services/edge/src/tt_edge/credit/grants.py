@@ -49,6 +49,8 @@ class Grant:
         "id",
         "in_use",
         "key",
+        "last_nanousd",
+        "last_tokens",
         "last_used_at",
         "limits_remaining",
         "low_requests",
@@ -82,6 +84,8 @@ class Grant:
         self.hard_expires_at = 0.0
         self.created_at = now
         self.last_used_at = now
+        self.last_nanousd = 0
+        self.last_tokens = 0
         self.window = 0
         self.window_ends_at = 0.0
         self.granted = Slices()
@@ -109,26 +113,29 @@ class Grant:
         return self.soft_ttl_s > 0
 
     def wants_refresh(self, now: float) -> bool:
-        """A fifth is left of the money or of a slice of the last change: time to ask for more before a call has to wait for it."""
+        """A fifth is left of the money or of a slice of the last change, or too little for another call like the last one: time to ask
+        for more before one has to wait for it.
+        """
         if self.changing or now < self.refresh_not_before:
             return False
         return (
             self.free_nanousd < self.chunk_nanousd * REFRESH_SHARE
+            or self.free_nanousd < self.last_nanousd
             or self.requests_are_low(now)
             or self.tokens_are_low(now)
         )
 
     def requests_are_low(self, now: float) -> bool:
-        """Of this window's slice of requests a fifth is left."""
-        if not self.low_requests or now >= self.window_ends_at:
+        """Of this window's slice of requests a fifth is left, or none."""
+        if self.key.requests_per_minute is None or now >= self.window_ends_at:
             return False
-        return self.granted.requests - self.back.requests - self.used_requests < self.low_requests
+        return self.granted.requests - self.back.requests - self.used_requests < max(self.low_requests, 1)
 
     def tokens_are_low(self, now: float) -> bool:
-        """Of this window's slice of tokens a fifth is left."""
-        if not self.low_tokens or now >= self.window_ends_at:
+        """Of this window's slice of tokens a fifth is left, or less than the last call took."""
+        if self.key.tokens_per_minute is None or now >= self.window_ends_at:
             return False
-        return self.granted.tokens - self.back.tokens - self.used_tokens < self.low_tokens
+        return self.granted.tokens - self.back.tokens - self.used_tokens < max(self.low_tokens, self.last_tokens)
 
     def slices_in_hand(self) -> Slices:
         """What this grant has of the key's limits; requests and tokens only mean something inside the window."""
@@ -172,6 +179,8 @@ class Grant:
         self.in_use += 1
         self.holds += 1
         self.last_used_at = now
+        self.last_nanousd = need_nanousd
+        self.last_tokens = tokens
         return Hold(hold_id, self, need_nanousd, tokens, self.window)
 
     def grow(self, hold: Hold, extra_nanousd: int) -> bool:
@@ -221,9 +230,9 @@ class Grant:
         self.window_ends_at = sent_at + reply.window_remaining_s
         gained_requests = reply.slices.requests - self.granted.requests
         gained_tokens = reply.slices.tokens - self.granted.tokens
-        if gained_requests > 0 and self.key.requests_per_minute is not None:
+        if gained_requests > 0:
             self.low_requests = int(gained_requests * REFRESH_SHARE)
-        if gained_tokens > 0 and self.key.tokens_per_minute is not None:
+        if gained_tokens > 0:
             self.low_tokens = int(gained_tokens * REFRESH_SHARE)
         if gained_nanousd <= 0 and gained_requests <= 0 and gained_tokens <= 0:
             self.refresh_not_before = sent_at + FRUITLESS_S
