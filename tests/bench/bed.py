@@ -1,4 +1,4 @@
-"""What is measured: the whole product with one edge, the passthrough beside it, a provider that both ask, and accounts with a key and credit.
+"""What is measured: the whole product with one edge, a bare passthrough, a provider, and accounts with a key and credit each.
 
 Everything is on: each key has limits (that nobody reaches), and a collector takes the spans of the calls that are sampled.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-NICE_BEHIND = 10
+NICE_BEHIND = 19
 
 
 def pinnable() -> bool:
@@ -42,8 +42,12 @@ class Processors:
 
 
 def step_back(pid: int) -> None:
-    """Lets a process and its children run when nothing else wants to."""
+    """Lets a process and its children run when nothing else wants to. A kernel that shares a processor among sessions first is told of
+    theirs too.
+    """
     for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with contextlib.suppress(OSError):  # a kernel that doesn't, or a process that has just ended
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(NICE_BEHIND))
         for thread in Path(f"/proc/{process.pid}/task").glob("*"):
             with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE_BEHIND)

@@ -88,6 +88,24 @@ async def test_a_limited_key_that_calls_now_and_then_waits_only_for_its_first_ca
     assert len(billing.changes) > 10
 
 
+async def test_a_call_that_waits_asks_for_another_like_it_too() -> None:
+    # given a key with limits that has not called for a long time
+    billing = BillingModel(10**9)
+    clock = Clock()
+    keeper = billing.keeper(clock)
+    terms = {"requests_per_minute": 600, "tokens_per_minute": 60_000}
+    keeper.settle(await reserve(keeper, 5, **terms), 5, 10)
+    clock.added_s += 1_000
+
+    # when
+    await reserve(keeper, 100, **terms)
+
+    # then what it wishes for beyond its need is enough for the next one
+    wish = billing.changes[-1]
+    assert (wish.need_nanousd, wish.want_nanousd) == (100, 200)
+    assert (wish.want.requests, wish.want.tokens) == (2, 20)
+
+
 async def test_a_key_without_limits_asks_for_no_slices() -> None:
     billing = BillingModel(1_000_000)
     keeper = billing.keeper()

@@ -170,7 +170,7 @@ class KeyCredit:
         missing = grant.missing_slices(head.need.tokens, self._context.clock())
         money = max(0, head.need.nanousd - grant.free_nanousd)
         try:
-            await self._change(grant, money, missing, head.deadline, asked[1:], head.trace)
+            await self._change(grant, money, missing, head.deadline, asked, head.trace)
         except DomainError as error:
             self._refuse(asked, _counting(error, head.need, max(grant.free_nanousd, 0)))
         else:
@@ -224,12 +224,18 @@ class KeyCredit:
         need_nanousd: int,
         need: Slices,
         deadline: float,
-        queued: Sequence[_Waiter] = (),
+        line: Sequence[_Waiter] = (),
         trace: TraceContext | None = None,
     ) -> None:
-        """One open, extend or renewal, asked until answered or `deadline`. The lock must be held. Raises the refusal."""
+        """One open, extend or renewal, asked until answered or `deadline`. The lock must be held. Raises the refusal.
+
+        `line` are the calls that wait, the one that needs it first. Another one like that is wished for too: a key's second call would
+        else have to wait as its first did.
+        """
         grant.revision += 1
         context = self._context
+        expected_nanousd = self.demand.want_nanousd(context.clock()) - max(grant.free_nanousd, 0)
+        another_nanousd = need_nanousd + line[0].need.nanousd if line else 0
         request = ChangeGrant(
             grant_id=grant.id,
             revision=grant.revision,
@@ -238,9 +244,9 @@ class KeyCredit:
             boot_epoch=context.boot_epoch,
             need_nanousd=need_nanousd,
             need=need,
-            queued_nanousd=sum(waiter.need.nanousd for waiter in queued),
-            want_nanousd=max(0, self.demand.want_nanousd(context.clock()) - max(grant.free_nanousd, 0)),
-            want=self._want_slices(grant, need, queued),
+            queued_nanousd=sum(waiter.need.nanousd for waiter in line[1:]),
+            want_nanousd=max(0, expected_nanousd, another_nanousd),
+            want=self._want_slices(grant, need, line),
             granted_seen_nanousd=grant.granted_nanousd,
         )
         grant.changing = True
@@ -253,18 +259,19 @@ class KeyCredit:
             grant.changing = False
         grant.apply(reply, sent_at)
 
-    def _want_slices(self, grant: Grant, need: Slices, queued: Sequence[_Waiter]) -> Slices:
+    def _want_slices(self, grant: Grant, need: Slices, line: Sequence[_Waiter]) -> Slices:
         """For those that wait, and where a limit's slice is used up or nearly, for what is to be expected: billing gives at most a share of
         what is left and recalls what is not used. Otherwise every call of a limited key would wait for one of its own.
         """
         now = self._context.clock()
         expected = self.demand.want_slices(now)
-        tokens = sum(waiter.need.tokens for waiter in queued)
-        return Slices(
-            requests=max(len(queued), expected.requests if need.requests or grant.requests_are_low(now) else 0),
-            tokens=max(tokens, expected.tokens if need.tokens or grant.tokens_are_low(now) else 0),
-            concurrency=len(queued),
-        )
+        queued = line[1:]
+        requests, tokens = len(queued), sum(waiter.need.tokens for waiter in queued)
+        if need.requests or grant.requests_are_low(now):
+            requests = max(requests, expected.requests, need.requests + 1 if line else 0)
+        if need.tokens or grant.tokens_are_low(now):
+            tokens = max(tokens, expected.tokens, need.tokens + line[0].need.tokens if line else 0)
+        return Slices(requests=requests, tokens=tokens, concurrency=len(queued))
 
     async def _ask(self, request: ChangeGrant, deadline: float, trace: TraceContext | None) -> tuple[GrantReply, float]:
         clock = self._context.clock
