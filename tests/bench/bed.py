@@ -36,8 +36,8 @@ from tt_sandbox.stack.settings import PROJECT_DIR
 ACCOUNTS = 50
 # Cut into slices like any limit, and never reached.
 REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, CONCURRENCY = 10_000_000, 100_000_000_000, 10_000
-# Besides what is measured they need little, and what they do can wait: the load generator and the provider can't.
-BEHIND = ("postgres", "billing", "console")
+# What it does can wait, for the load generator, the provider and billing, which opens grants.
+BEHIND = ("console",)
 CREDIT_NANOUSD = 1_000 * NANOUSD_PER_USD
 RPC_TIMEOUT_S = 10.0
 QUIET_S_MAX = 60.0
