@@ -7,6 +7,7 @@ a benchmark that loses money doesn't count.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from tests.bench.credit import give_credit
-from tests.bench.processors import Processors, step_back
+from tests.bench.processors import Processors, come_first, step_back
 from tt_common.bus.connection import connect
 from tt_common.bus.rpc import call
 from tt_common.contracts import wallets
@@ -83,6 +84,8 @@ class Bed:
                 self._processors.give(self.pid(name))
             for name in BEHIND:
                 step_back(self.pid(name))
+            for pid in (os.getpid(), self.pid("provider")):
+                come_first(pid)
         except BaseException:
             self.stop()
             raise

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 NICE_BEHIND = 19
+NICE_FIRST = -15
 
 
 def pinnable() -> bool:
@@ -42,15 +43,23 @@ class Processors:
 
 
 def step_back(pid: int) -> None:
-    """Lets a process and its children run when nothing else wants to. A kernel that shares a processor among sessions first is told of
-    theirs too.
-    """
+    """Lets a process and its children run when nothing else wants to."""
     for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-        with contextlib.suppress(OSError):  # a kernel that doesn't, or a process that has just ended
-            Path(f"/proc/{process.pid}/autogroup").write_text(str(NICE_BEHIND))
-        for thread in Path(f"/proc/{process.pid}/task").glob("*"):
-            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), NICE_BEHIND)
+        _be_nice(process.pid, NICE_BEHIND)
+
+
+def come_first(pid: int) -> None:
+    """Lets a process run whenever it wants to: what measures must not wait. Only for root; nothing changes for others."""
+    _be_nice(pid, NICE_FIRST)
+
+
+def _be_nice(pid: int, nice: int) -> None:
+    """A kernel that shares a processor among sessions first is told of the process's session too."""
+    with contextlib.suppress(OSError):  # another kernel, or not allowed
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # a thread that has just ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
 
 
 def busy_s(pid: int) -> float:

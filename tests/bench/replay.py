@@ -2,7 +2,7 @@
 
 `python -m tests.bench.replay PORT SANDBOX_URL`. The sandbox works an answer out, reads switches and keeps records, which takes as much of a
 processor as the passthrough does; this takes a tenth, so that edge and passthrough are what is measured. The same request always gets
-the same answer, byte for byte the sandbox's. A stream that asks for `chunk_delay_ms` is told at that pace, event by event.
+the same answer, byte for byte the sandbox's, each event in a write of its own. A stream that asks for `chunk_delay_ms` is told at it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent at once, and what follows with `delay_s` before each part but the last ones."""
+    """What is sent first, the parts that follow in writes of their own, each `delay_s` later, and what follows the last."""
 
     head: bytes
     parts: tuple[bytes, ...] = ()
@@ -73,7 +73,7 @@ class Repertoire:
         head = _head(found.status_code, [*kept, ("transfer-encoding", "chunked")])
         events = [_chunk(event + b"\n\n") for event in found.content.split(b"\n\n") if event]
         if not delay_s:
-            return Answer(head + b"".join(events) + LAST_CHUNK)
+            return Answer(head, (*events, LAST_CHUNK))
         paced = tuple(events[OPENING_EVENTS:-CLOSING_EVENTS])
         return Answer(
             head + b"".join(events[:OPENING_EVENTS]), paced, b"".join(events[-CLOSING_EVENTS:]) + LAST_CHUNK, delay_s
@@ -147,15 +147,22 @@ class Teller(asyncio.Protocol):
 
     def _tell(self, answer: Answer) -> None:
         self._transport.write(answer.head)
-        if answer.parts:
-            self._loop.call_later(answer.delay_s, self._go_on, answer, 0)
+        if answer.delay_s:
+            self._go_on_at(self._loop.time() + answer.delay_s, answer, 0)
+        else:
+            for part in answer.parts:
+                self._transport.write(part)
 
-    def _go_on(self, answer: Answer, index: int) -> None:
+    def _go_on_at(self, due: float, answer: Answer, index: int) -> None:
+        """By the clock, not from write to write: one late part makes no other late, and streams don't bunch up."""
+        self._loop.call_at(due, self._go_on, due, answer, index)
+
+    def _go_on(self, due: float, answer: Answer, index: int) -> None:
         if self._transport.is_closing():
             return
         self._transport.write(answer.parts[index])
         if index + 1 < len(answer.parts):
-            self._loop.call_later(answer.delay_s, self._go_on, answer, index + 1)
+            self._go_on_at(due + answer.delay_s, answer, index + 1)
         else:
             self._transport.write(answer.ending)
 
