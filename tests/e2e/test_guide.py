@@ -14,7 +14,7 @@ def test_the_page_that_the_guide_names_describes_the_console(product: Product) -
 
     # when
     (page,) = re.findall(r"Console API, described:\s+(\S+)", text)
-    answer = httpx.get(page, trust_env=False)
+    answer = httpx.get(page, trust_env=False, timeout=60)
 
     # then
     assert answer.status_code == 200

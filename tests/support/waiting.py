@@ -7,7 +7,7 @@ from typing import TypeVar
 ResultT = TypeVar("ResultT")
 
 POLL_S = 0.05
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def eventually(look: Callable[[], ResultT | None], what: str, timeout_s: float = WAIT_S) -> ResultT:

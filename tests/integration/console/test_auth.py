@@ -146,7 +146,7 @@ def test_unknown_paths_wrong_methods_and_broken_json_get_the_json_shape(customer
 
 
 def test_openapi_is_served_and_names_every_resource(deployment: Deployment) -> None:
-    document = httpx.get(f"{deployment.url}/openapi.json", trust_env=False).json()
+    document = httpx.get(f"{deployment.url}/openapi.json", trust_env=False, timeout=60).json()
 
     assert {"/api/v1/keys/{key_id}/rotate", "/api/v1/usage/daily", "/api/v1/operator/prices"} <= set(document["paths"])
     # The usual page around it would load scripts from elsewhere into the console's own origin.

@@ -42,7 +42,7 @@ from tt_deposits.usecases.reconcile import reconcile
 
 SENDER = bytes(range(20))
 USDT = 1_000_000
-WAIT_S = 8.0
+WAIT_S = 30.0
 
 
 class Desk:
