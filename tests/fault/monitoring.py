@@ -102,8 +102,8 @@ def traffic(stack: Stack) -> Iterator[None]:
 def queries() -> list[str]:
     """Of the dashboard."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    flat = [inner for panel in panels for inner in panel.get("panels", [panel])]
-    return [target["expr"].replace("$__rate_interval", "30s") for panel in flat for target in panel.get("targets", [])]
+    targets = [target for panel in panels for target in panel.get("targets", [])]
+    return [target["expr"].replace("$__rate_interval", "30s") for target in targets]
 
 
 def pages(watch: Watch) -> set[str]:

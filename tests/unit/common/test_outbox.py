@@ -86,7 +86,7 @@ async def published(js: JetStreamContext) -> list[int]:
 
 async def emptied(engine: AsyncEngine, table: Table, but: int = 0) -> None:
     """A row goes only after its message, so what is published may be there for a moment."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(15):
         while await rows_left(engine, table) != but:  # noqa: ASYNC110  (the database tells nobody)
             await asyncio.sleep(0.02)
 
