@@ -15,6 +15,7 @@ def tracing_of(service: str) -> Tracing:
     ratio = float(os.environ.get("TT_TRACE_RATIO", DEFAULT_RATIO))
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return Tracing(ratio)
-    from tt_common.telemetry.export import otlp_sink
+    # Loads protobuf and an HTTP client, 15 MiB that a process without a collector shall not pay.
+    from tt_common.telemetry.export import OtlpSink
 
-    return Tracing(ratio, otlp_sink(service))
+    return Tracing(ratio, OtlpSink(service))
