@@ -32,6 +32,7 @@ class Exchange:
 
     __slots__ = (
         "_drain_s",
+        "_held",
         "_kept_bytes",
         "_patience",
         "_raw_headers",
@@ -65,6 +66,7 @@ class Exchange:
         self.gone = False
         self.head_sent = False
         self.keeping = False
+        self._held = b""
         self.kept: list[bytes] = []
         self._kept_bytes = 0
         self.kept_head: tuple[int, Headers] = (0, [])
@@ -187,6 +189,11 @@ class Exchange:
             finally:
                 self._writing_since = 0.0
 
+    def hold(self, data: bytes) -> None:
+        """A part of the body that leaves in one write with the last."""
+        self.keep(data)
+        self._held = data
+
     def keep(self, data: bytes) -> None:
         """Remember a part of the answer for replays, up to just over what a replay may have."""
         if self.keeping and self._kept_bytes < KEPT_BYTES_MAX:
@@ -194,8 +201,8 @@ class Exchange:
             self._kept_bytes += len(data)
 
     async def finish(self, data: bytes = b"") -> None:
-        """Send the last part and end the answer. What is sent here was given to `keep` before, where it is kept."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+        """Send what is held and the last part, and end the answer. The last part was given to `keep` before, where it is kept."""
+        await self._send({"type": "http.response.body", "body": self._held + data, "more_body": False})
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer."""

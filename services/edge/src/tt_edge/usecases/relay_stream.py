@@ -100,8 +100,11 @@ async def _pump(
             if out:
                 if not exchange.gone:
                     await keep_covered(gateway, call, tap)
-                await exchange.write(out)
-                gateway.crash("mid_stream")
+                if tap.complete:
+                    exchange.hold(out)
+                else:
+                    await exchange.write(out)
+                    gateway.crash("mid_stream")
             if tap.complete:
                 return None
             data = await upstream.next_chunk()

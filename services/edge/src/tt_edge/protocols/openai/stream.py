@@ -15,6 +15,8 @@ from tt_edge.protocols.passthrough import with_cost
 from tt_edge.protocols.sse import FrameSplitter, data_alone
 
 CHARS_PER_TOKEN: Final = 4
+_NO_HEAD: Final = b"\n"
+"""No event begins so."""
 
 
 class _Delta(msgspec.Struct):
@@ -33,7 +35,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()  # a union with None would decode nothing but null
-    error: msgspec.Raw = msgspec.Raw()
+    error: Any = None
     service_tier: Any = None
 
 
@@ -49,7 +51,8 @@ class StreamTap:
 
     __slots__ = (
         "_asked_model",
-        "_model_from",
+        "_head_from",
+        "_head_to",
         "_model_to",
         "_splitter",
         "_usage_frame",
@@ -69,7 +72,8 @@ class StreamTap:
     def __init__(self, asked_model: str, wants_usage: bool) -> None:
         self._splitter = FrameSplitter()
         self._asked_model = asked_model
-        self._model_from = b""
+        self._head_from = _NO_HEAD
+        self._head_to = b""
         self._model_to = b'"model":' + msgspec.json.encode(asked_model)
         self._wants_usage = wants_usage
         self._usage_frame: bytes | None = None
@@ -119,15 +123,14 @@ class StreamTap:
             if plain is None:
                 return frame
             frame = plain
-        payload = frame[5:].strip()
-        if payload == b"[DONE]":
+        try:
+            chunk = _chunk_decoder.decode(frame[5:])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            if frame[5:].strip() != b"[DONE]":
+                return frame
             self.complete = not self.failed
             return b""
-        try:
-            chunk = _chunk_decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return frame
-        if bytes(chunk.error)[:4] not in (b"", b"null"):
+        if chunk.error is not None:
             self.failed = True
             return frame
         return self._chunk(frame, chunk)
@@ -138,7 +141,8 @@ class StreamTap:
                 self.finished = True
             if choice.delta is not None:
                 self._count(choice.delta)
-        has_usage = bytes(chunk.usage)[:1] == b"{"
+        usage = bytes(chunk.usage)
+        has_usage = usage.startswith(b"{")
         if has_usage:
             self.usage = parse_usage(chunk.usage) or self.usage
             if isinstance(chunk.service_tier, str):
@@ -148,25 +152,30 @@ class StreamTap:
         if has_usage and not chunk.choices:
             self._usage_frame = frame
             return b""
-        if not self._wants_usage and bytes(chunk.usage):
+        if usage and not self._wants_usage:
             frame = frame.replace(b',"usage":null', b"") if not has_usage else _without_usage(frame)
         return frame
 
     def _count(self, delta: _Delta) -> None:
         for value in (delta.content, delta.reasoning_content, delta.refusal):
-            if isinstance(value, str) and value:
+            if value and isinstance(value, str):
                 self.texts.append(value)
-                self.output_estimate += 1 if len(value) <= CHARS_PER_TOKEN else -(-len(value) // CHARS_PER_TOKEN)
+                self.output_estimate += -(-len(value) // CHARS_PER_TOKEN)
         if delta.tool_calls:
             text = _tool_text(delta.tool_calls)
             self.texts.append(text)
             self.output_estimate += -(-len(text) // CHARS_PER_TOKEN)
 
     def _renamed(self, frame: bytes, model: str) -> bytes:
-        pattern = self._model_from or b'"model":' + msgspec.json.encode(model)
-        self._model_from = pattern
-        if frame.count(pattern) == 1:
-            return frame.replace(pattern, self._model_to)
+        """What stands before the model, and the model, are the same bytes in chunk after chunk: renamed once, then exchanged."""
+        head = self._head_from
+        if frame.startswith(head):
+            return self._head_to + frame[len(head) :]
+        name = b'"model":' + msgspec.json.encode(model)
+        if frame.count(name) == 1:
+            before, _, after = frame.partition(name)
+            self._head_from, self._head_to = before + name, before + self._model_to
+            return self._head_to + after
         if (fields := _fields(frame)) is None:
             return frame
         fields["model"] = msgspec.Raw(msgspec.json.encode(self._asked_model))
