@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tt_common.rating import Usage
 from tt_edge.protocols.canonical.answer import (
     Ended,
     Ending,
@@ -63,9 +64,49 @@ STREAM = frames(
 )
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_any_split_of_the_bytes_gives_the_same_events(cuts: list[int]) -> None:
-    assert read(STREAM, cuts) == read(STREAM)
+def metered(candidates: int, **more: Any) -> dict[str, Any]:
+    counts = {"candidatesTokenCount": candidates, "totalTokenCount": candidates + 12}
+    return {**answered([{"text": "x"}], None), "usageMetadata": {**USAGE, **counts, **more}}
+
+
+SEARCHED = {"candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}]}
+COUNTED = frames(
+    metered(1),
+    metered(2, trafficType="ON_DEMAND_FLEX"),
+    metered(3),
+    metered(-4, trafficType="ON_DEMAND_PRIORITY"),
+    SEARCHED,
+)
+BROKEN = COUNTED + frames({"error": {"message": "odd"}}, metered(5, trafficType="PROVISIONED_THROUGHPUT"))
+
+
+def before_it_failed(events: list[Event]) -> tuple[list[Event], Usage | None, str]:
+    """What is made of events: those that are told, the last usage, the last service tier that was named."""
+    told: list[Event] = []
+    usage, tier = None, ""
+    for event in events:
+        if isinstance(event, Metered):
+            usage, tier = event.usage, event.service_tier or tier
+            continue
+        told.append(event)
+        if isinstance(event, Failed):
+            break
+    return told, usage, tier
+
+
+@pytest.mark.parametrize("stream", [STREAM, COUNTED, BROKEN, COUNTED + frames(metered(6))])
+@given(st.lists(st.integers(0, len(BROKEN)), max_size=12))
+def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
+    cuts = [cut for cut in cuts if cut < len(stream)]
+    assert before_it_failed(read(stream, cuts)) == before_it_failed(read(stream))
+
+
+def test_the_last_usable_usage_counts_with_the_last_tier_that_was_named_and_what_was_searched_by_then() -> None:
+    plain = Usage(input_tokens=9, output_tokens=6, reasoning_tokens=3)
+    assert before_it_failed(read(COUNTED))[1:] == (plain, "flex")
+    assert before_it_failed(read(BROKEN))[1:] == (plain, "flex")
+    later = before_it_failed(read(COUNTED + frames(metered(6))))
+    assert later[1:] == (Usage(input_tokens=9, output_tokens=9, reasoning_tokens=3, server_tool_calls=2), "flex")
 
 
 def test_pitfall_7_a_call_is_the_reason_of_the_end_though_stop_comes_later() -> None:
@@ -166,8 +207,8 @@ def test_an_error_whose_status_is_no_word_is_an_error_all_the_same() -> None:
 
 def test_pitfall_16_and_17_the_last_usage_counts_in_classes_that_share_nothing() -> None:
     later = {**answered([], None), "usageMetadata": {**USAGE, "candidatesTokenCount": 5, "totalTokenCount": 17}}
-    metered = [event.usage for event in read(STREAM + frames(later)) if isinstance(event, Metered)]
-    assert (metered[-1].input_tokens, metered[-1].output_tokens, metered[-1].reasoning_tokens) == (9, 8, 3)
+    found = [event.usage for event in read(STREAM + frames(later)) if isinstance(event, Metered)]
+    assert (found[-1].input_tokens, found[-1].output_tokens, found[-1].reasoning_tokens) == (9, 8, 3)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"candidates":[]}', b'{"promptFeedback":{}}'])

@@ -44,7 +44,9 @@ class Refused(Exception):
 
 
 class StreamReader(Protocol):
-    """A dialect's stream: the provider's bytes in, events out; any split of the bytes gives the same events. Raises FrameTooLarge."""
+    """A dialect's stream: the provider's bytes in, events out. Any split of the bytes gives the same events, but that of figures which
+    came at once (Metered) the last may be all that is told. Raises FrameTooLarge.
+    """
 
     def feed(self, data: bytes) -> list[Event]: ...
 

@@ -4,12 +4,12 @@ A function call comes whole, in one part. That it ended with a call is not what 
 has no terminal marker: it is whole when a reason for its end came and the provider closed it.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from tt_common.ids import new_id
+from tt_common.rating import Usage
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
     Choice,
@@ -130,7 +130,9 @@ def _choice(candidate: _Candidate) -> Choice:
         raise Refused(_failure(candidate))
     blocks: list[Text | Thinking | ToolUse] = []
     called = 0
-    for event in _parts(candidate, called):
+    events: list[Event] = []
+    _read_parts(candidate, 0, events)
+    for event in events:
         last = blocks[-1] if blocks else None
         if isinstance(event, TextDelta):
             before = ""
@@ -158,25 +160,29 @@ def _choice(candidate: _Candidate) -> Choice:
     return Choice(blocks=tuple(blocks), ending=_ending(candidate.finish_reason or "", called > 0))
 
 
-def _parts(candidate: _Candidate, called: int) -> Iterator[Event]:
-    """The events of a candidate's parts; `called` calls were made before."""
+def _read_parts(candidate: _Candidate, called: int, events: list[Event]) -> int:
+    """Appends the events of a candidate's parts. `called` calls were made before; how many were made afterwards is returned."""
     choice = candidate.index or 0
     for part in (candidate.content.parts if candidate.content is not None else None) or ():
         call = part.function_call
         if call is not None:
-            yield ToolStarted(called, call.id or new_id("call"), call.name, part.thought_signature or "", choice)
+            events.append(
+                ToolStarted(called, call.id or new_id("call"), call.name, part.thought_signature or "", choice)
+            )
             arguments = bytes(call.args)
-            yield ToolDelta(called, arguments.decode(errors="replace") if arguments[:1] == b"{" else "{}", choice)
+            whole = arguments.decode(errors="replace") if arguments[:1] == b"{" else "{}"
+            events.append(ToolDelta(called, whole, choice))
             called += 1
             continue
         if part.text:
-            yield ThinkingDelta(part.text, choice) if part.thought else TextDelta(part.text, choice)
+            events.append(ThinkingDelta(part.text, choice) if part.thought else TextDelta(part.text, choice))
         elif part.inline_data is not None and part.inline_data.data:
             blob = part.inline_data
-            yield TextDelta(f"![{blob.mime_type}](data:{blob.mime_type};base64,{blob.data})", choice)
+            events.append(TextDelta(f"![{blob.mime_type}](data:{blob.mime_type};base64,{blob.data})", choice))
         if part.thought_signature:
             shown = bool(part.thought and part.text)
-            yield ThinkingSigned(part.thought_signature, "gemini", redacted=not shown, choice=choice)
+            events.append(ThinkingSigned(part.thought_signature, "gemini", redacted=not shown, choice=choice))
+    return called
 
 
 def _ending(finish: str, called: bool) -> Ending:
@@ -197,7 +203,7 @@ def _failure(candidate: _Candidate) -> str:
 class GeminiReader(FramedReader):
     """See `StreamReader`."""
 
-    __slots__ = ("_blocked", "_called", "_finishes", "_groundings")
+    __slots__ = ("_blocked", "_called", "_finishes", "_groundings", "_metered")
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,8 +212,31 @@ class GeminiReader(FramedReader):
         self._finishes: dict[int, str] = {}
         self._groundings: dict[int, Grounding] = {}
         self._blocked = ""
+        self._metered: list[tuple[msgspec.Raw, list[Grounding]]] = []
+        """What is not read yet: every chunk brings its usage with what was grounded so far, and the last usable one counts."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        events = super().feed(data)
+        self._meter(events)
+        return events
+
+    def _meter(self, events: list[Event]) -> None:
+        """The last usable usage, and the last service tier that a usable one names."""
+        last: Usage | None = None
+        tier = ""
+        for raw, groundings in reversed(self._metered):
+            if last is not None and b"trafficType" not in bytes(raw):
+                continue
+            usage, named = parse_metered(raw)
+            if usage is not None:
+                last = last or with_searches(usage, groundings)
+                tier = tier or named
+        self._metered.clear()
+        if last is not None:
+            events.append(Metered(last, tier))
 
     def _ended_with(self, events: list[Event]) -> None:
+        self._meter(events)
         for choice, finish in self._finishes.items():
             events.append(Ended(_ending(finish, self._called.get(choice, 0) > 0), choice))
         if self._blocked and not self._finishes:
@@ -223,18 +252,16 @@ class GeminiReader(FramedReader):
         if chunk.error is not None:
             status = chunk.error.get("status") if isinstance(chunk.error, dict) else None
             overloaded = isinstance(status, str) and status in OVERLOADED
+            self._meter(events)
             events.append(Failed(refusal_message(500, payload), overloaded=overloaded))
             return
         for candidate in chunk.candidates or ():
             choice = candidate.index or 0
             if candidate.content is not None:
-                before = len(events)
-                called = self._called.get(choice, 0)
-                events.extend(_parts(candidate, called))
-                if made := sum(isinstance(event, ToolStarted) for event in events[before:]):
-                    self._called[choice] = called + made
+                self._called[choice] = _read_parts(candidate, self._called.get(choice, 0), events)
             if candidate.finish_reason is not None:
                 if candidate.finish_reason in FAILURES:
+                    self._meter(events)
                     events.append(Failed(_failure(candidate)))
                     return
                 self._finishes[choice] = candidate.finish_reason
@@ -243,8 +270,4 @@ class GeminiReader(FramedReader):
         if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
             self._blocked = chunk.prompt_feedback.block_reason
         if bytes(chunk.usage_metadata)[:1] == b"{":
-            usage, tier = parse_metered(chunk.usage_metadata)
-            if self._groundings:
-                usage = with_searches(usage, self._groundings.values())
-            if usage is not None:
-                events.append(Metered(usage, tier))
+            self._metered.append((chunk.usage_metadata, list(self._groundings.values())))
