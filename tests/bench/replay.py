@@ -53,10 +53,12 @@ class Repertoire:
         task = self._learning.get((url, body))
         if task is None:
             task = self._learning[url, body] = asyncio.create_task(self._ask(url, headers, body))
-        answer = await asyncio.shield(task)
+        try:
+            answer = await asyncio.shield(task)
+        finally:
+            self._learning.pop((url, body), None)
         if answer.head.startswith(b"HTTP/1.1 200 "):
             self._known[url, body] = answer
-        self._learning.pop((url, body), None)
         return answer
 
     async def _ask(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:

@@ -102,9 +102,16 @@ class World:
             service.start()
 
     def pass_time(self, seconds: float) -> None:
-        """Billing's operational clock, by which grants expire, goes on at once."""
-        with psycopg.connect(self.stack.database_url("billing", "owner"), autocommit=True) as link:
-            link.execute("UPDATE billing_clock SET clock_ms = clock_ms + %s", (int(seconds * 1000),))
+        """Billing's operational clock, by which grants expire, goes on at once; where PostgreSQL is down, as soon as it is back."""
+        eventually(lambda: self._passed(seconds), "the operational clock goes on", READY_S)
+
+    def _passed(self, seconds: float) -> bool:
+        try:
+            with psycopg.connect(self.stack.database_url("billing", "owner"), autocommit=True) as link:
+                link.execute("UPDATE billing_clock SET clock_ms = clock_ms + %s", (int(seconds * 1000),))
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def key(self, credit_usd: str, **limits: Any) -> Key:
         """A key of a new account with that credit; every edge knows it. `limits` are fields of the console API."""
