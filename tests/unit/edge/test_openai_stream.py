@@ -234,6 +234,12 @@ def test_an_error_event_fails_the_stream_whatever_follows(ending: str) -> None:
     assert b"[DONE]" not in out
 
 
+@pytest.mark.parametrize("code", [b"1e999", b'"\xff"'])
+def test_an_error_that_cannot_be_decoded_is_an_error_all_the_same(code: bytes) -> None:
+    _, tap = relay(b'data: {"error":{"code":' + code + b"}}\n\n" + DONE.encode(), [])
+    assert (tap.failed, tap.complete) == (True, False)
+
+
 def test_an_error_of_null_is_none() -> None:
     _, tap = relay((event(chunk({"content": "a"}, "stop", error=None)) + DONE).encode(), [])
     assert tap.complete

@@ -15,6 +15,8 @@ TEXT_BYTES_MAX: Final = 64 * 1024
 BYTES_PER_TOKEN_MIN: Final = 2
 """Prose has about 4 bytes a token, CJK about 3, base64 about 2: above the limit a hold assumes the densest."""
 
+CHARS_PER_TOKEN: Final = 4
+"""Of a stream under way, for the question whether the hold still covers; its end is counted exactly."""
 COUNTS_REMEMBERED_MAX: Final = 32_768
 
 _encoding: Any = cast("Any", openai).o200k_base()

@@ -37,15 +37,19 @@ class FrameSplitter:
             return []
         else:
             buffer = b"".join([*parts, data])
-        *frames, rest = buffer.split(b"\n\n")
-        if rest:
-            self._parts = [rest]
-            self._size_bytes = len(rest)
+        frames: list[bytes] = []
+        start = 0
+        while (end := buffer.find(b"\n\n", start)) >= 0:
+            frames.append(buffer[start : end + 2])
+            start = end + 2
+        if start < len(buffer):
+            self._parts = [buffer[start:]]
+            self._size_bytes = len(buffer) - start
             if self._size_bytes > FRAME_BYTES_MAX:
                 raise FrameTooLarge
         elif parts:
             self._parts = []
-        return [frame + b"\n\n" for frame in frames]
+        return frames
 
     def rest(self) -> bytes:
         """What came after the last complete event."""

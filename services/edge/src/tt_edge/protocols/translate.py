@@ -11,7 +11,7 @@ from tt_common.errors import DomainError
 from tt_common.rating import Usage
 from tt_edge.clients.answers import UpstreamRequest
 from tt_edge.domain.refusals import invalid_request, upstream_error
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import CHARS_PER_TOKEN, count_tokens
 from tt_edge.protocols.bodies import TOO_DEEP
 from tt_edge.protocols.canonical.answer import (
     ChatAnswer,
@@ -31,8 +31,6 @@ from tt_edge.protocols.canonical.answer import (
 )
 from tt_edge.protocols.canonical.request import ChatRequest, Inexpressible, Text, Thinking, ToolUse
 from tt_edge.protocols.port import Attempted, ClientProtocol, Request, Tap
-
-CHARS_PER_TOKEN: Final = 4
 
 
 class Refused(Exception):

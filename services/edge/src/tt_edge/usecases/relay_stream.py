@@ -97,16 +97,14 @@ async def _pump(
             out = tap.feed(data)
             if exchange.gone and call.claim is None:
                 del tap.texts[delivered:]  # read for the usage figure alone: an estimate counts what was delivered
-            if out:
-                if not exchange.gone:
-                    await keep_covered(gateway, call, tap)
-                if tap.complete:
-                    exchange.hold(out)
-                else:
-                    await exchange.write(out)
-                    gateway.crash("mid_stream")
+            if out and not exchange.gone:
+                await keep_covered(gateway, call, tap)
             if tap.complete:
+                exchange.hold(out)
                 return None
+            if out:
+                await exchange.write(out)
+                gateway.crash("mid_stream")
             data = await upstream.next_chunk()
     except UpstreamFailure as failure:
         return upstream_timeout() if failure.kind == "timeout" else upstream_error("The provider broke off its answer.")

@@ -9,12 +9,10 @@ from typing import Final
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import CHARS_PER_TOKEN, count_tokens
 from tt_edge.protocols.anthropic.usage import WireUsage, later, prompt_of, read_usage, usage_of
 from tt_edge.protocols.passthrough import with_cost, with_fields
 from tt_edge.protocols.sse import FrameSplitter, payload_of
-
-CHARS_PER_TOKEN: Final = 4
 
 
 class _Delta(msgspec.Struct):

@@ -129,9 +129,8 @@ def _choice(candidate: _Candidate) -> Choice:
     if candidate.finish_reason in FAILURES:
         raise Refused(_failure(candidate))
     blocks: list[Text | Thinking | ToolUse] = []
-    called = 0
     events: list[Event] = []
-    _read_parts(candidate, 0, events)
+    called = _read_parts(candidate, 0, events)
     for event in events:
         last = blocks[-1] if blocks else None
         if isinstance(event, TextDelta):
@@ -153,7 +152,6 @@ def _choice(candidate: _Candidate) -> Choice:
                 blocks.pop()
             blocks.append(Thinking(text=text, signature=event.signature, vendor="gemini", redacted=event.redacted))
         elif isinstance(event, ToolStarted):
-            called += 1
             blocks.append(ToolUse(id=event.id, name=event.name, arguments="{}", signature=event.signature))
         elif isinstance(event, ToolDelta) and isinstance(last, ToolUse):
             blocks[-1] = msgspec.structs.replace(last, arguments=event.arguments)

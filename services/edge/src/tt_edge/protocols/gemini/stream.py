@@ -4,18 +4,16 @@ Any split of the provider's bytes gives the same frames. The protocol has no ter
 came and the provider closed it. From that reason on the last frame is held back, so that the call can be settled before it leaves.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import CHARS_PER_TOKEN, count_tokens
 from tt_edge.protocols.gemini.answer import UNREADABLE, Candidate, candidate_texts, rendered
 from tt_edge.protocols.gemini.usage import Grounding, parse_metered, with_searches
 from tt_edge.protocols.port import Tap
 from tt_edge.protocols.sse import FrameSplitter, payload_of
-
-CHARS_PER_TOKEN: Final = 4
 
 
 class _Feedback(msgspec.Struct):

@@ -9,12 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from tt_common.rating import Usage
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import CHARS_PER_TOKEN, count_tokens
 from tt_edge.protocols.openai.usage import parse_usage
 from tt_edge.protocols.passthrough import with_cost
 from tt_edge.protocols.sse import FrameSplitter, data_alone
 
-CHARS_PER_TOKEN: Final = 4
 _NO_HEAD: Final = b"\n"
 """No event begins so."""
 
@@ -35,7 +34,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()  # a union with None would decode nothing but null
-    error: Any = None
+    error: msgspec.Raw = msgspec.Raw()
     service_tier: Any = None
 
 
@@ -123,14 +122,15 @@ class StreamTap:
             if plain is None:
                 return frame
             frame = plain
-        try:
-            chunk = _chunk_decoder.decode(frame[5:])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            if frame[5:].strip() != b"[DONE]":
-                return frame
+        payload = frame[5:].strip()
+        if payload == b"[DONE]":
             self.complete = not self.failed
             return b""
-        if chunk.error is not None:
+        try:
+            chunk = _chunk_decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return frame
+        if bytes(chunk.error)[:4] not in (b"", b"null"):
             self.failed = True
             return frame
         return self._chunk(frame, chunk)

@@ -10,7 +10,7 @@ import msgspec
 from tt_common.rating import Usage
 from tt_edge.clients.answers import UpstreamRequest
 from tt_edge.domain.refusals import upstream_error
-from tt_edge.domain.tokens import count_tokens
+from tt_edge.domain.tokens import CHARS_PER_TOKEN, count_tokens
 from tt_edge.protocols.openai.errors import refusal_body
 from tt_edge.protocols.passthrough import with_cost, with_fields
 from tt_edge.protocols.port import Attempted
@@ -18,7 +18,6 @@ from tt_edge.protocols.responses.request import ResponsesRequest, build
 from tt_edge.protocols.responses.usage import parse_usage
 from tt_edge.protocols.sse import FrameSplitter, payload_of
 
-CHARS_PER_TOKEN: Final = 4
 ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 FAILURES: Final = frozenset({"response.failed", "error"})
 
