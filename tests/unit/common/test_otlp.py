@@ -10,16 +10,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from tt_common.telemetry.context import TraceContext
+from tt_common.telemetry.export import encoded_resource
 from tt_common.telemetry.otlp import SCOPE, encode
 from tt_common.telemetry.tracing import Kind, Span
 
-RESOURCE = {"service.name": "tokentally-test", "process.pid": 7}
+RESOURCE = Resource({"service.name": "tokentally-test", "process.pid": 7, "process.command_args": ("a", "b")})
 LONE_SURROGATE = "gpt-\ud83d"
 KINDS: dict[Kind, SpanKind] = {kind.name.lower(): kind for kind in SpanKind}  # type: ignore[misc]  # the names are the kinds
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 WORDS = TEXT.filter(bool)
-HEX = "0123456789abcdef"
 CONTEXTS = st.builds(
     TraceContext,
     st.integers(1, 2**128 - 1).map(lambda bits: f"{bits:032x}"),
@@ -66,7 +66,7 @@ def by_the_sdk(spans: list[Span]) -> ExportTraceServiceRequest:
                 name=span.name,
                 context=sdk_context(span.context.trace_id, span.context.span_id),
                 parent=sdk_context(span.context.trace_id, span.context.parent_id) if span.context.parent_id else None,
-                resource=Resource(RESOURCE),
+                resource=RESOURCE,
                 attributes=span.attributes | ({"error.type": span.error} if span.error else {}),
                 links=[Link(sdk_context(link.trace_id, link.span_id)) for link in span.links],
                 kind=KINDS[span.kind],
@@ -102,7 +102,7 @@ def by_the_sdk(spans: list[Span]) -> ExportTraceServiceRequest:
     )
 )
 def test_a_batch_is_encoded_as_the_sdk_does(spans: list[Span]) -> None:
-    ours = ExportTraceServiceRequest.FromString(encode(RESOURCE, spans))
+    ours = ExportTraceServiceRequest.FromString(encode(encoded_resource(RESOURCE), spans))
 
     expected = by_the_sdk(spans)
     # a status that says nothing is a message without content there, and none here
@@ -116,7 +116,10 @@ def test_what_protobuf_cannot_hold_costs_its_own_value_alone() -> None:
     context = TraceContext("1" * 32, "2" * 16, "", True)
     attributes: dict[str, str | int | float | bool] = {"large": 2**63, "half": LONE_SURROGATE, "after": 1}
 
-    body = encode(RESOURCE, [span_of(f"chat {LONE_SURROGATE}", "server", context, attributes, error=LONE_SURROGATE)])
+    body = encode(
+        encoded_resource(RESOURCE),
+        [span_of(f"chat {LONE_SURROGATE}", "server", context, attributes, error=LONE_SURROGATE)],
+    )
 
     [span] = ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans[0].spans
     assert span.name == "chat gpt-?"

@@ -10,7 +10,9 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource as OtlpResource
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
@@ -50,6 +52,12 @@ class OtlpSink:
             closing.join(_GIVE_UP_S)
 
 
+def encoded_resource(resource: Resource) -> OtlpResource:
+    """What describes the process, by the SDK: it is encoded once, and a detector of the operator's may bring values of any kind."""
+    empty = ReadableSpan("", context=_SAMPLED, resource=resource)
+    return encode_spans([empty]).resource_spans[0].resource
+
+
 class _Ended(ReadableSpan):
     """A span on its way through the SDK's queue, which asks only whether it is sampled: every one is."""
 
@@ -66,8 +74,9 @@ class _Exporter(OTLPSpanExporter):
 
     def __init__(self, service: str) -> None:
         super().__init__()
-        self._of = Resource.create({"service.name": service, "service.instance.id": f"{service}-{os.getpid()}"})
+        resource = Resource.create({"service.name": service, "service.instance.id": f"{service}-{os.getpid()}"})
+        self._of = encoded_resource(resource)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        body = encode(self._of.attributes, [ended.span for ended in spans if isinstance(ended, _Ended)])
+        body = encode(self._of, [ended.span for ended in spans if isinstance(ended, _Ended)])
         return SpanExportResult.SUCCESS if self._client.export(body).success else SpanExportResult.FAILURE

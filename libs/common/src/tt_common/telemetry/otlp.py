@@ -4,14 +4,15 @@ Invariant: says what the SDK's own encoder would (it is the oracle of the test) 
 call cost. What can't be told (a number of more than 64 bits) loses its value, never its batch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tt_common.telemetry.tracing import Kind, Span
+from tt_common.telemetry.tracing import Attributes, Kind, Span
 
 SCOPE: Final = "tokentally"
 _W3C_SAMPLED: Final = 1
@@ -24,12 +25,10 @@ _KINDS: Final[dict[Kind, OtlpSpan.SpanKind.ValueType]] = {
 }
 
 
-def encode(resource: Mapping[str, Any], spans: Iterable[Span]) -> bytes:
+def encode(resource: Resource, spans: Iterable[Span]) -> bytes:
     """The body of an export: ended spans of the process that `resource` describes."""
     request = ExportTraceServiceRequest()
-    of_resource = request.resource_spans.add()
-    _add_attributes(of_resource.resource.attributes, resource)
-    of_scope = of_resource.scope_spans.add()
+    of_scope = request.resource_spans.add(resource=resource).scope_spans.add()
     of_scope.scope.name = SCOPE
     for span in spans:
         _fill(of_scope.spans.add(), span)
@@ -56,7 +55,7 @@ def _fill(told: OtlpSpan, span: Span) -> None:
         told.links.add(trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id), flags=_W3C_SAMPLED)
 
 
-def _add_attributes(told: Any, attributes: Mapping[str, Any]) -> None:
+def _add_attributes(told: Any, attributes: Attributes) -> None:
     for key, value in attributes.items():
         attribute = told.add()
         attribute.key = key
@@ -67,7 +66,7 @@ def _add_attributes(told: Any, attributes: Mapping[str, Any]) -> None:
                 attribute.value.bool_value = value
             elif isinstance(value, int):
                 attribute.value.int_value = value
-            elif isinstance(value, float):
+            else:
                 attribute.value.double_value = value
         except UnicodeEncodeError:
             attribute.value.string_value = _utf8(str(value))
