@@ -70,7 +70,11 @@ async def test_the_running_epoch_of_the_same_folder_is_left_alone(
 async def test_an_interrupted_recovery_done_again_has_the_same_effect(
     nc: LeanClient, billing: FakeBilling, tmp_path: Path
 ) -> None:
-    # given a recovery that is stopped because billing doesn't see the events
+    # given a broker that forgets ids after 0.2 s (told so before it knows any: those it knows may keep the time they came with)
+    js = nc.jetstream()
+    config = (await js.stream_info("USAGE")).config
+    await js.update_stream(config.evolve(duplicate_window=0.2))
+    # and a recovery that is stopped because billing doesn't see the events
     billing.lose = 3
     dead = _crashed(tmp_path)
     folder = _held(dead)
@@ -78,10 +82,7 @@ async def test_an_interrupted_recovery_done_again_has_the_same_effect(
         await asyncio.wait_for(recovery.recover(nc, nc.jetstream(), folder), 1.5)
     assert billing.events == {}
     assert scan(dead.folder.path) != []
-    # when another one does it again (after the broker's dedupe window, here shortened)
-    js = nc.jetstream()
-    config = (await js.stream_info("USAGE")).config
-    await js.update_stream(config.evolve(duplicate_window=0.2))
+    # when another one does it again (after the broker's dedupe window)
     await asyncio.sleep(0.5)
     await recovery.recover(nc, js, folder)
     # then billing has exactly the events there are
